@@ -1,0 +1,34 @@
+"""Where a consumer begins: what its database claims, held against what the logs still have.
+
+In go the claimed positions and the logs' bounds, out come the offsets to read from. Shared by all implementations of the bus, so
+that a lost position is the same error everywhere.
+"""
+
+from collections.abc import Mapping
+
+from events.bus import PositionLost
+from events.record import TopicPartition
+
+
+def starts(
+    claimed: Mapping[TopicPartition, int], begin: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """The offset to read first of each log. A position of 0 means never read, and begins where the log does.
+
+    Raises ``PositionLost`` where records between the position and the log's begin are gone, or the log ends before the position.
+    """
+    offsets: dict[TopicPartition, int] = {}
+    for place, position in claimed.items():
+        name = f"{place.topic}[{place.partition}]"
+        if 0 < position < begin[place]:
+            raise PositionLost(
+                f"{name} was read up to {position}, but begins at {begin[place]} now: {begin[place] - position} offsets were"
+                " deleted by retention before they were read; restore the topic, or start the service with a new database"
+            )
+        if position > end[place]:
+            raise PositionLost(
+                f"{name} was read up to {position}, but ends at {end[place]}: the log lost its tail (a restored backup, or an"
+                " unclean leader election); restore the topic, or start the service with a new database"
+            )
+        offsets[place] = max(position, begin[place])
+    return offsets

@@ -1,0 +1,261 @@
+"""The exactly-once frame: what a service writes beside its own data, in the same transaction.
+
+Three tables: how far each log has been read and by whom (``position``), the records that could not be taken in
+(``dead_letter``), how far each outgoing stream has been acknowledged (``relay``). The database row is the truth of
+progress; Kafka's committed offsets are not used.
+
+The fence: whoever is given a log writes its token into the row. Every later transaction compares position and token with what
+*this* ledger last wrote or claimed, and sets both. A worker that was frozen while another took over is refused as
+a whole, whatever its batch holds (comparing offsets alone lets an overlapping batch in).
+"""
+
+import json
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from events.bus import PositionLost
+from events.record import Message, Record, TopicPartition
+
+
+class Cursor(Protocol):
+    """The part of a DB-API cursor that is used."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
+    def executemany(self, sql: str, parameters: Any, /) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def fetchone(self) -> Any: ...
+
+
+class Fenced(Exception):  # noqa: N818 - the name says what happened
+    """Another worker owns the log now, or the row is not where this worker left it: stop, do not fight."""
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A record that could not be taken in. ``error`` is a stable class (Undecodable, IdentityConflict, Bug), ``path`` is JSON's."""
+
+    record: Record
+    error: str
+    reason: str
+    path: str = ""
+    attempts: int = 1
+
+
+class Outgoing(Struct, frozen=True):
+    """What one entry of an outgoing stream publishes: acknowledged as a whole, in order of ``number``."""
+
+    number: int
+    messages: tuple[Message, ...]
+
+
+TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS position (
+        topic TEXT NOT NULL, part INTEGER NOT NULL, identity TEXT NOT NULL, next BIGINT NOT NULL, owner TEXT NOT NULL,
+        PRIMARY KEY (topic, part))""",
+    """CREATE TABLE IF NOT EXISTS dead_letter (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, part INTEGER NOT NULL, record_offset BIGINT NOT NULL,
+        timestamp BIGINT NOT NULL, key BLOB, value BLOB, headers TEXT NOT NULL,
+        error TEXT NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, attempts INTEGER NOT NULL, code_version TEXT NOT NULL,
+        resolved TEXT, UNIQUE (topic, part, record_offset))""",
+    """CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)""",
+)
+
+
+class Ledger:
+    """One worker's hold on the three tables. Thread-safe; ``begin`` opens a transaction that commits at its end, or rolls back."""
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Cursor]],
+        *,
+        service: str,
+        code_version: str,
+        identity: Callable[[str], str] = str,
+    ) -> None:
+        self._begin = begin
+        self._service = service
+        self._code_version = code_version
+        self._identity = identity
+        self.owner: Final = uuid.uuid4().hex
+        self.lock: Final = threading.RLock()
+        self._next: dict[TopicPartition, int] = {}
+        self._acknowledged: dict[str, int] = {}
+        with self.lock, begin() as cursor:
+            for table in TABLES:
+                cursor.execute(table)
+
+    # ------------------------------------------------------------------------------------ ownership
+
+    def claim(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Take logs over: write the token, and answer with the next offset of each.
+
+        Raises ``PositionLost`` where a stored position belongs to another topic of the same name.
+        """
+        claimed: dict[TopicPartition, int] = {}
+        with self.lock:
+            with self._begin() as cursor:
+                for place in places:
+                    identity = self._identity(place.topic)
+                    cursor.execute("SELECT next, identity FROM position WHERE topic = ? AND part = ?", place)
+                    row = cursor.fetchone()
+                    if row is None:
+                        cursor.execute(
+                            "INSERT INTO position (topic, part, identity, next, owner) VALUES (?, ?, ?, 0, ?)",
+                            (*place, identity, self.owner),
+                        )
+                        claimed[place] = 0
+                        continue
+                    if row[1] != identity:
+                        raise PositionLost(
+                            f"{place.topic}[{place.partition}] was read up to {row[0]} as {row[1]}, and is {identity} now: "
+                            f"the topic or the cluster was made again; restore it, or start {self._service} with a new database"
+                        )
+                    cursor.execute("UPDATE position SET owner = ? WHERE topic = ? AND part = ?", (self.owner, *place))
+                    claimed[place] = row[0]
+            self._next.update(claimed)
+        return claimed
+
+    def release(self, places: Collection[TopicPartition]) -> None:
+        """Forget logs that another worker may own from now on."""
+        with self.lock:
+            for place in places:
+                self._next.pop(place, None)
+
+    def owned(self) -> set[int]:
+        """The partition numbers of which this worker owns a log."""
+        return {place.partition for place in list(self._next)}
+
+    # --------------------------------------------------------------------------------- transactions
+
+    def fresh(self, records: Sequence[Record]) -> list[Record]:
+        """The records that are this worker's to take in: of logs it owns, and not taken in before."""
+        return [r for r in records if r.offset >= self._next.get(r.place, r.offset + 1)]
+
+    @contextmanager
+    def transaction(self, records: Sequence[Record] = ()) -> Iterator[Cursor]:
+        """One transaction in which the service writes what the records brought about, and the positions move past them.
+
+        Relay positions acknowledged since are saved with it. Raises ``Fenced``, and then nothing is written.
+        """
+        moves: dict[TopicPartition, int] = {}
+        for record in records:
+            moves[record.place] = max(moves.get(record.place, 0), record.offset + 1)
+        with self.lock:
+            acknowledged = dict(self._acknowledged)
+            with self._begin() as cursor:
+                for place, following in moves.items():
+                    self._move(cursor, place, following)
+                yield cursor
+                for stream, number in acknowledged.items():
+                    cursor.execute(
+                        "INSERT INTO relay (stream, number) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE"
+                        " SET number = excluded.number WHERE relay.number < excluded.number",
+                        (stream, number),
+                    )
+            self._next.update(moves)
+            self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != acknowledged.get(s)}
+
+    def _move(self, cursor: Cursor, place: TopicPartition, following: int) -> None:
+        known = self._next.get(place)
+        cursor.execute(
+            "UPDATE position SET next = ? WHERE topic = ? AND part = ? AND next = ? AND owner = ?",
+            (following, *place, known, self.owner),
+        )
+        if known is None or cursor.rowcount != 1:
+            raise Fenced(f"{place.topic}[{place.partition}] is no longer this worker's at {known}")
+
+    # --------------------------------------------------------------------------------- dead letters
+
+    def bury(self, cursor: Cursor, letters: Sequence[DeadLetter]) -> None:
+        """Write dead letters, within a transaction."""
+        cursor.executemany(
+            "INSERT INTO dead_letter (topic, part, record_offset, timestamp, key, value, headers,"
+            " error, reason, path, attempts, code_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *letter.record.place,
+                    letter.record.offset,
+                    letter.record.timestamp,
+                    letter.record.key,
+                    letter.record.value,
+                    json.dumps([(name, value.hex()) for name, value in letter.record.headers]),
+                    letter.error,
+                    letter.reason,
+                    letter.path,
+                    letter.attempts,
+                    self._code_version,
+                )
+                for letter in letters
+            ],
+        )
+
+    def dead_letters(self) -> dict[str, int]:
+        """How many dead letters wait for somebody, by error class."""
+        with self.lock, self._begin() as cursor:
+            cursor.execute("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
+            return dict(cursor.fetchall())
+
+    def dead_letter_stream(self, partition: int, after: int, limit: int) -> list[Outgoing]:
+        """The dead letters of one partition number for ``<service>.dead-letter.v1``: original bytes, reasons in headers."""
+        with self.lock, self._begin() as cursor:
+            cursor.execute(
+                "SELECT number, topic, part, record_offset, timestamp, key, value, headers, error, reason, path, attempts,"
+                " code_version FROM dead_letter WHERE part = ? AND number > ? ORDER BY number LIMIT ?",
+                (partition, after, limit),
+            )
+            rows = cursor.fetchall()
+        return [Outgoing(row[0], (self._letter(row),)) for row in rows]
+
+    def _letter(self, row: Sequence[Any]) -> Message:
+        _, topic, part, offset, timestamp, key, value, headers, error, reason, path, attempts, code_version = row
+        why = {
+            "dl_topic": topic,
+            "dl_partition": part,
+            "dl_offset": offset,
+            "dl_error": error,
+            "dl_reason": reason,
+            "dl_path": path,
+            "dl_attempts": attempts,
+            "dl_code_version": code_version,
+        }
+        return Message(
+            topic=f"{self._service}.dead-letter.v1",
+            partition=0,
+            key=key,
+            value=value,
+            headers=(
+                *((name, bytes.fromhex(text)) for name, text in json.loads(headers)),
+                *((name, str(text).encode()) for name, text in why.items()),
+            ),
+            timestamp=timestamp,
+        )
+
+    # ---------------------------------------------------------------------------------------- relay
+
+    def relay_positions(self, streams: Collection[str]) -> dict[str, int]:
+        """The number up to which each stream has been acknowledged (0: nothing yet)."""
+        saved: defaultdict[str, int] = defaultdict(int)
+        with self.lock, self._begin() as cursor:
+            cursor.execute("SELECT stream, number FROM relay")
+            saved.update(cursor.fetchall())
+            saved.update(self._acknowledged)
+        return {stream: saved[stream] for stream in streams}
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        """The log has everything of a stream up to ``number``: saved with the next transaction, or by :meth:`settle`."""
+        with self.lock:
+            self._acknowledged[stream] = number
+
+    def settle(self) -> None:
+        """Save acknowledged relay positions now, where there are any (idle, or closing)."""
+        with self.lock:
+            if self._acknowledged:
+                with self.transaction():
+                    pass

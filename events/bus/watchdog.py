@@ -1,0 +1,67 @@
+"""The watchdog: ends a process whose consumer is alive but no longer moves.
+
+Clients of Kafka are known to hang without an error after restarts of brokers and rebalances. In goes the loop's progress, out comes
+the end of the process, so that its supervisor starts it again. Waiting for something that is known to be away is not hanging.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from events.bus.progress import Progress
+
+log = logging.getLogger(__name__)
+
+EXIT_CODE: Final = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+class Watchdog:
+    """Watches from its own thread between ``start`` and ``stop``. ``seconds``: how long nothing may move while there is lag."""
+
+    def __init__(
+        self,
+        progress: Callable[[], Progress],
+        seconds: float,
+        *,
+        end: Callable[[int], object] = os._exit,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._progress = progress
+        self._seconds = seconds
+        self._end = end
+        self._monotonic = monotonic
+        self._seen: object = None
+        self._since = monotonic()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def check(self) -> bool:
+        """Look once: whether it has stood still for too long."""
+        progress = self._progress()
+        now = self._monotonic()
+        idle = progress.lag == 0 and progress.state != "starting"
+        seen = (progress.state, progress.pending, dict(progress.positions))
+        if idle or progress.state in ("retrying", "stopped") or seen != self._seen:
+            self._seen, self._since = seen, now
+        return now - self._since > self._seconds
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(5.0, self._seconds / 4)):
+            if self.check():
+                log.critical("nothing has moved for %.0f s although there is lag: ending the process", self._seconds)
+                self._end(EXIT_CODE)
+                return

@@ -1,0 +1,129 @@
+"""The projection's reading side: segments, deals and histories out of one snapshot of the database.
+
+In: a moment (``as_of``, ``known_at``). Out: numbers for :mod:`.domain`. Live answers and past ones come from the same statements.
+
+SQLite adds 64-bit integers and gives up beyond them, so an amount is added in two halves that cannot overflow, and put together in
+Python, whose integers have no end.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from services.forecast.domain import Deal, Segment
+from services.forecast.periods import FOREVER
+from services.forecast.store import IN_FORCE
+
+_HALF: Final = 32
+_LOW: Final = (1 << _HALF) - 1
+_AMOUNTS: Final = ("amount", "worst", "likely", "upside")
+
+STAGE: Final = "stage"
+GROUP_COLUMNS: Final = {
+    "status": "status",
+    "rep": "owner",
+    "team": "owner",
+    "region": "owner",
+    "customer_region": "region",
+    "product": "product",
+    "source": "source",
+}
+"""By which column deals are grouped; team and region are found by the owner, a quarter by the day, a stage by the customer."""
+
+
+class Moment(NamedTuple):
+    """Business time and recorded time, both inclusive: what held at ``as_of``, as it was known at ``known_at``."""
+
+    as_of: int
+    known_at: int = FOREVER - 1
+
+
+class Listed(NamedTuple):
+    """A deal as it stood at a moment. ``group``: what a grouping finds it by."""
+
+    customer_id: str
+    deal_id: str
+    deal: Deal
+    group: str | None
+
+
+class Figures:
+    """One snapshot."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def position(self) -> int:
+        """How many records were taken in or passed over: grows with every one."""
+        return int(self._connection.execute("SELECT coalesce(sum(next), 0) FROM position").fetchone()[0])
+
+    def positions(self) -> dict[str, int]:
+        """The next offset of each log, ``crm.lifecycle.v1[0]`` for example."""
+        rows = self._connection.execute("SELECT topic, part, next FROM position ORDER BY topic, part")
+        return {f"{topic}[{part}]": following for topic, part, following in rows}
+
+    def dead_letters(self) -> dict[str, int]:
+        """How many dead letters wait for somebody, by error class."""
+        rows = self._connection.execute("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
+        return dict(rows.fetchall())
+
+    def last_due(self, as_of: int) -> int:
+        """The latest instant up to ``as_of`` at which anything became true. While it is the same, time has changed no figure."""
+        one = "SELECT coalesce(max(valid_from), 0) FROM {} WHERE valid_from <= ?"
+        return max(
+            int(self._connection.execute(one.format(table), (as_of,)).fetchone()[0]) for table in ("deal_history", "status_history")
+        )
+
+    def segments(self, moment: Moment, by: str | None = None, *, daily: bool = False) -> list[Segment]:
+        """All deals at a moment, added up as far as the rules allow; ``daily`` where days matter."""
+        group = "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "", "NULL")
+        daily = daily or by == "quarter"
+        sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in _AMOUNTS)
+        rows = self._connection.execute(
+            f"SELECT {group}, state, currency, probability, {'day' if daily else 'NULL'}, count(*), count(*) - count(amount), {sums}"
+            f" FROM deal_history INDEXED BY deal_slice WHERE {IN_FORCE} GROUP BY 1, 2, 3, 4, 5",
+            moment._asdict(),
+        )
+        found = [Segment(*row[:7], *_joined(row[7:])) for row in rows]
+        if by != STAGE:
+            return found
+        stages = self.stages(moment)
+        return [segment._replace(group=stages.get(segment.group or "")) for segment in found]
+
+    def stages(self, moment: Moment) -> dict[str, str]:
+        """The stage of every customer's record at a moment."""
+        rows = self._connection.execute(f"SELECT customer_id, stage FROM status_history WHERE {IN_FORCE}", moment._asdict())
+        return dict(rows.fetchall())
+
+    def currencies(self, moment: Moment) -> dict[str, int]:
+        """How many deals there are in each currency at a moment."""
+        rows = self._connection.execute(
+            f"SELECT currency, count(*) FROM deal_history INDEXED BY deal_slice WHERE {IN_FORCE} AND currency IS NOT NULL GROUP BY 1",
+            moment._asdict(),
+        )
+        return dict(rows.fetchall())
+
+    def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
+        """The deals at a moment, by customer and id, from the one after ``after`` on."""
+        column = GROUP_COLUMNS.get(by or "", "NULL")
+        rows = self._connection.execute(
+            f"SELECT customer_id, deal_id, {column}, {', '.join(Deal._fields)} FROM deal_history"
+            f" WHERE (customer_id, deal_id) > (:customer_id, :deal_id) AND {IN_FORCE} ORDER BY customer_id, deal_id",
+            {**moment._asdict(), "customer_id": after[0], "deal_id": after[1]},
+        )
+        stages = self.stages(moment) if by == STAGE else {}
+        for customer_id, deal_id, group, *columns in rows:
+            yield Listed(customer_id, deal_id, Deal(*columns), stages.get(customer_id) if by == STAGE else group)
+
+    def history(self, customer_id: str, deal_id: str, known_at: int) -> list[tuple[int, int, int, str]]:
+        """A deal's states as known at an instant: valid_from, valid_to, recorded_from, image."""
+        return self._connection.execute(
+            "SELECT valid_from, valid_to, recorded_from, image FROM deal_history WHERE customer_id = ? AND deal_id = ?"
+            " AND recorded_from <= ? AND recorded_to > ? ORDER BY valid_from",
+            (customer_id, deal_id, known_at, known_at),
+        ).fetchall()
+
+
+def _joined(halves: tuple[Any, ...]) -> Iterator[int]:
+    for high, low in zip(halves[::2], halves[1::2], strict=True):
+        yield ((high or 0) << _HALF) + (low or 0)

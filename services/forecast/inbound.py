@@ -1,0 +1,171 @@
+"""The worker that the loop drives: a poll's records become one transaction of histories, positions and dead letters.
+
+Exactly-once effect: the positions move in the same transaction (:mod:`events.bus.ledger`), and a version of a customer that was
+seen is a repeat and changes nothing. Nothing is published but dead letters.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import tzinfo
+from typing import Final, Literal, NamedTuple
+
+from events.bus.ledger import Cursor, DeadLetter, Ledger, Outgoing
+from events.codec import Fact, Undecodable, decode
+from events.record import Record, TopicPartition
+from events.topics import LIFECYCLE
+from services.forecast import changes, parts, view
+from services.forecast.changes import Change
+from services.forecast.metrics import Metrics
+from services.forecast.store import Store
+from services.forecast.view import Customer
+
+GROUP: Final = "handoff-forecast"
+"""The name of the consumer group. Never renamed: positions are kept under the topic, lag tools look for this."""
+TOPICS: Final = (LIFECYCLE.name,)
+
+Result = Literal["applied", "held", "other", "repeated", "refused"]
+
+
+class Arrival(NamedTuple):
+    """A record and what it changes, or why it cannot be read."""
+
+    record: Record
+    type: str
+    change: Change | Undecodable
+
+
+class Inbound:
+    """Takes ``crm.lifecycle.v1`` in (``events.bus.loop.Worker``)."""
+
+    def __init__(self, store: Store, ledger: Ledger, metrics: Metrics, zone: tzinfo) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._metrics = metrics
+        self._zone = zone
+        self._acknowledged: dict[str, int] = {}
+        self._last: dict[str, int] | None = None
+
+    # ------------------------------------------------------------------------------------ partitions
+
+    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._last = None
+        return self._ledger.claim(places)
+
+    def release(self, places: Collection[TopicPartition]) -> None:
+        self._ledger.release(places)
+
+    # --------------------------------------------------------------------------------------- records
+
+    def process(self, records: Sequence[Record]) -> None:
+        fresh = self._ledger.fresh(records)
+        if not fresh:
+            return
+        arrivals = [self._read(record) for record in fresh]
+        letters: list[DeadLetter] = []
+        results: Counter[tuple[str, Result]] = Counter()
+        with self._ledger.transaction(fresh) as cursor:
+            customers = view.load(cursor, {a.change.customer_id for a in arrivals if isinstance(a.change, Change)})
+            for arrival in arrivals:
+                results[arrival.type, self._take(cursor, arrival, customers, letters)] += 1
+            view.save(cursor, customers)
+            self._ledger.bury(cursor, letters)
+        if letters:
+            self._last = None
+        self._metrics.took(results)
+
+    def reject(self, record: Record, error: BaseException, attempts: int) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        with self._ledger.transaction([record]) as cursor:
+            self._ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason=reason, attempts=attempts)])
+        self._last = None
+        self._metrics.took({("unknown", "refused"): 1})
+
+    def _read(self, record: Record) -> Arrival:
+        fact = decode(record)
+        if isinstance(fact, Undecodable):
+            return Arrival(record, "unknown", fact)
+        return Arrival(record, fact.type, self._change(fact))
+
+    def _change(self, fact: Fact) -> Change | Undecodable:
+        try:
+            return changes.read(fact, self._zone)
+        except ValueError as error:
+            path, _, reason = str(error).partition(": ")
+            return Undecodable(reason, path)
+
+    def _held(self, record: Record) -> Change:
+        change = self._read(record).change
+        assert isinstance(change, Change), "a part is held only where it could be read"
+        return change
+
+    def _take(
+        self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]
+    ) -> Result:
+        record, change = arrival.record, arrival.change
+        if isinstance(change, Undecodable):
+            letters.append(DeadLetter(record=record, error="Undecodable", reason=change.reason, path=change.path))
+            return "refused"
+        customer = customers[change.customer_id]
+        if change.version <= customer.version:
+            return "repeated"
+        if not parts.fits(change, customer):
+            waiting = parts.release(cursor, change.customer_id, customer)
+            letters.extend(parts.incomplete(waiting, f"version {change.version} came instead of the next part"))
+            if change.part > 1:
+                customer.version = change.version
+                letters.extend(parts.incomplete([record], "the part before it did not come"))
+                return "refused"
+        customer.version = change.version
+        if change.part < change.parts:
+            parts.hold(cursor, record, change, customer)
+            return "held"
+        if change.parts > 1:
+            held = parts.release(cursor, change.customer_id, customer)
+            change = changes.gather([*(self._held(part) for part in held), change])
+        view.apply(cursor, change, customer)
+        return "applied" if change.status or change.deals else "other"
+
+    # -------------------------------------------------------------------------- outgoing: dead letters
+
+    def streams(self) -> Mapping[str, int]:
+        self._acknowledged = self._ledger.relay_positions({_stream(partition) for partition in self._ledger.owned()})
+        return self._acknowledged
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        if self._last_numbers().get(stream, 0) <= after:
+            return ()
+        return self._ledger.dead_letter_stream(_partition(stream), after, limit)
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        self._ledger.acknowledged(stream, number)
+        self._acknowledged[stream] = number
+
+    def settle(self) -> None:
+        self._ledger.settle()
+
+    def pending(self) -> int:
+        last = self._last_numbers()
+        behind = [(_partition(s), number) for s, number in self._acknowledged.items() if last.get(s, 0) > number]
+        if not behind:
+            return 0
+        with self._ledger.lock, self._store.begin() as cursor:
+            counts = [
+                cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", place).fetchone() for place in behind
+            ]
+        return sum(count for (count,) in counts)
+
+    def _last_numbers(self) -> dict[str, int]:
+        """The last dead letter of each stream; asked for again only after there may be new ones, for this is called every turn."""
+        if self._last is None:
+            with self._ledger.lock, self._store.begin() as cursor:
+                cursor.execute("SELECT part, max(number) FROM dead_letter GROUP BY part")
+                self._last = {_stream(partition): number for partition, number in cursor.fetchall()}
+        return self._last
+
+
+def _stream(partition: int) -> str:
+    return f"dead-letter[{partition}]"
+
+
+def _partition(stream: str) -> int:
+    return int(stream.partition("[")[2].rstrip("]"))

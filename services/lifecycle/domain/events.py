@@ -1,0 +1,128 @@
+"""What is stored of a record: the facts, and what each changed. Private; :mod:`services.lifecycle.outbound` translates.
+
+Every event carries ``recorded_at`` (nanoseconds): the log's clock, never going back within a record.
+"""
+
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+
+from events.codec import Fact
+from events.facts import Contact
+from events.published import Cause, Profile
+from services.lifecycle.domain.deals import Image
+from services.lifecycle.domain.fold import Held, StatusShown
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all events of a record carry. ``TOPIC`` is the durable name under which it is stored, never changed."""
+
+    TOPIC: ClassVar[str] = ""
+
+    recorded_at: int
+
+
+class FactAccepted(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A fact entered the set; ``origin`` is the record it came in (topic, partition, offset).
+
+    Where the set held a fact of the same identity, this one takes its place (FOLD.md 2).
+    """
+
+    TOPIC: ClassVar[str] = "fact"
+
+    fact: Fact
+    origin: tuple[str, int, int]
+
+
+class Change(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that a fact changed."""
+
+    cause: Cause
+
+
+class StatusRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
+    """The status history is ``states`` from ``since`` on; ``previous`` and ``current`` are the status now, before and after."""
+
+    TOPIC: ClassVar[str] = "status"
+
+    since: int
+    states: tuple[Held[StatusShown], ...]
+    previous: StatusShown | None
+    current: StatusShown
+    owner: str | None
+    assignment_id: str | None
+    profile: Profile
+    contact: Contact | None
+
+
+class RecordRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
+    """The record's owner or profile changed."""
+
+    TOPIC: ClassVar[str] = "record"
+
+    owner: str | None
+    assignment_id: str | None
+    profile: Profile
+    contact: Contact | None
+    status: StatusShown
+    changed: tuple[Literal["owner", "profile"], ...]
+
+
+class ImageHeld(Struct, frozen=True):
+    """A deal's image from an instant on."""
+
+    at: int
+    image: Image
+
+
+class DealRevised(Struct, frozen=True):
+    """A deal's history is ``states`` from ``since`` on; without ``since`` the deal is gone."""
+
+    deal_id: str
+    since: int | None
+    states: tuple[ImageHeld, ...]
+
+
+class DealsRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
+    """Deals changed; part ``part`` of ``parts`` that count as one."""
+
+    TOPIC: ClassVar[str] = "deals"
+
+    deals: tuple[DealRevised, ...]
+    part: int = 1
+    parts: int = 1
+
+
+class HandoffProgressed(Change, frozen=True, kw_only=True, omit_defaults=True):
+    """The first acceptance, rejection or touch after an assignment became known."""
+
+    TOPIC: ClassVar[str] = "handoff"
+
+    assignment_id: str
+    rep_id: str
+    progress: Literal["accepted", "rejected", "touched"]
+    reason: str | None = None
+    at: int
+
+
+class CommandJudged(Change, frozen=True, kw_only=True, omit_defaults=True):
+    """A command came to have no effect, or to have one after all."""
+
+    TOPIC: ClassVar[str] = "verdict"
+
+    command: Cause
+    effective: bool
+    rule: str
+    explanation: str
+
+
+AnyEvent = FactAccepted | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
+EVENTS: tuple[type[AnyEvent], ...] = (
+    FactAccepted,
+    StatusRevised,
+    RecordRevised,
+    DealsRevised,
+    HandoffProgressed,
+    CommandJudged,
+)
+"""Every event that is stored."""

@@ -1,0 +1,173 @@
+"""Links and deals (FOLD.md 8-10): which documents make one deal, over the whole set of facts and undated.
+
+A link field is the last writer's. What the links say as a whole is a :class:`Grouping`; a fact that changes the
+grouping of documents that already had facts changes their past, and the record is folded anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from events.facts import OrderPlaced, QuoteFields
+from services.lifecycle.domain.order import Key
+
+Kind = Literal["opportunity", "quote", "order"]
+DocumentKey = tuple[Kind, str]
+"""A document of a customer: its kind and the id that the sender gave it."""
+Link = tuple[Key, str]
+"""Who wrote a link field last, and the id that it names."""
+
+
+def document_of(data: object) -> DocumentKey | None:
+    """The document that a fact's data is about, if any."""
+    for kind in ("order", "quote", "opportunity"):  # an order names quotes and opportunities too: its own id comes first
+        identifier = getattr(data, f"{kind}_id", None)
+        if kind == "opportunity" and isinstance(data, QuoteFields | OrderPlaced):
+            continue
+        if identifier is not None:
+            return kind, identifier
+    return None
+
+
+class Links(Struct, frozen=True):
+    """The link fields of every document that has a fact; the last writer's of each."""
+
+    documents: frozenset[DocumentKey] = frozenset()
+    quote_opportunity: Mapping[str, Link] = {}
+    quote_replaces: Mapping[str, Link] = {}
+    order_opportunity: Mapping[str, Link] = {}
+    order_quote: Mapping[str, Link] = {}
+
+    def plus(self, key: Key, data: object) -> "Links":
+        """The links after a fact (in whatever order facts come); the same object where it says nothing new."""
+        document = document_of(data)
+        if document is None:
+            return self
+        documents = self.documents if document in self.documents else self.documents | {document}
+        match data:
+            case QuoteFields():
+                opportunity = _written(self.quote_opportunity, data.quote_id, key, data.opportunity_id)
+                replaces = _written(self.quote_replaces, data.quote_id, key, data.replaces)
+                if documents is self.documents and opportunity is self.quote_opportunity and replaces is self.quote_replaces:
+                    return self
+                return Links(documents, opportunity, replaces, self.order_opportunity, self.order_quote)
+            case OrderPlaced():
+                opportunity = _written(self.order_opportunity, data.order_id, key, data.opportunity_id)
+                quote = _written(self.order_quote, data.order_id, key, data.quote_id)
+                if documents is self.documents and opportunity is self.order_opportunity and quote is self.order_quote:
+                    return self
+                return Links(documents, self.quote_opportunity, self.quote_replaces, opportunity, quote)
+        if documents is self.documents:
+            return self
+        return Links(documents, self.quote_opportunity, self.quote_replaces, self.order_opportunity, self.order_quote)
+
+
+def _written(links: Mapping[str, Link], document: str, key: Key, named: str | None) -> Mapping[str, Link]:
+    if named is None or (document in links and links[document][0] > key):
+        return links
+    return {**links, document: (key, named)}
+
+
+class Grouping(Struct, frozen=True):
+    """The deal of every document with a fact, the documents of every deal, and the ``replaces`` links that stand."""
+
+    deal_of: Mapping[DocumentKey, str]
+    members: Mapping[str, tuple[DocumentKey, ...]]
+    replaces: Mapping[str, str]
+
+    def keeps(self, earlier: "Grouping") -> bool:
+        """Whether documents that were grouped before are grouped as before, so that nothing in the past changes."""
+        return earlier.replaces.items() <= self.replaces.items() and earlier.deal_of.items() <= self.deal_of.items()
+
+
+def group(links: Links) -> Grouping:
+    """What the links as a whole say (FOLD.md 8-10)."""
+    replaces = _without_cycles(links.quote_replaces)
+    roots = _roots(replaces)
+
+    def chain(quote: str) -> str:
+        return roots.get(quote, quote)
+
+    by_chain: dict[str, Link] = {}
+    for quote, link in links.quote_opportunity.items():
+        by_chain[chain(quote)] = max(by_chain.get(chain(quote), link), link)
+    by_order: dict[str, Link] = {}
+    for order, (_, quote) in links.order_quote.items():
+        if order in links.order_opportunity:
+            link = links.order_opportunity[order]
+            by_order[chain(quote)] = max(by_order.get(chain(quote), link), link)
+
+    def deal_of_quote(quote: str) -> str:
+        own = links.quote_opportunity.get(quote) or by_chain.get(chain(quote)) or by_order.get(chain(quote))
+        return f"opportunity:{own[1]}" if own else f"quote:{chain(quote)}"
+
+    def deal_of_order(order: str) -> str:
+        if order in links.order_opportunity:
+            return f"opportunity:{links.order_opportunity[order][1]}"
+        return deal_of_quote(links.order_quote[order][1]) if order in links.order_quote else f"order:{order}"
+
+    deal_of: dict[DocumentKey, str] = {}
+    for kind, identifier in links.documents:
+        match kind:
+            case "opportunity":
+                deal = f"opportunity:{identifier}"
+            case "quote":
+                deal = deal_of_quote(identifier)
+            case "order":
+                deal = deal_of_order(identifier)
+        deal_of[kind, identifier] = deal
+    return Grouping(deal_of, _members(deal_of.items()), replaces)
+
+
+def _members(pairs: Iterable[tuple[DocumentKey, str]]) -> dict[str, tuple[DocumentKey, ...]]:
+    members: defaultdict[str, list[DocumentKey]] = defaultdict(list)
+    for document, deal in pairs:
+        members[deal].append(document)
+    return {deal: tuple(sorted(documents)) for deal, documents in members.items()}
+
+
+def _without_cycles(replaces: Mapping[str, Link]) -> dict[str, str]:
+    """The links without the latest one of every cycle. A quote replaces one quote at most, so cycles do not share links."""
+    standing = {quote: named for quote, (_, named) in replaces.items()}
+    seen: set[str] = set()
+    for start in replaces:
+        path: dict[str, None] = {}
+        quote = start
+        while quote in standing and quote not in path and quote not in seen:
+            path[quote] = None
+            quote = standing[quote]
+        if quote in path:
+            steps = list(path)
+            cycle = steps[steps.index(quote) :]
+            del standing[max(cycle, key=lambda member: replaces[member][0])]
+        seen.update(path)
+    return standing
+
+
+def _roots(replaces: Mapping[str, str]) -> dict[str, str]:
+    roots: dict[str, str] = {}
+    for start in replaces:
+        path = []
+        quote = start
+        while quote in replaces and quote not in roots:
+            path.append(quote)
+            quote = replaces[quote]
+        root = roots.get(quote, quote)
+        roots.update(dict.fromkeys(path, root))
+    return roots
+
+
+NOTHING = Grouping({}, {}, {})
+"""The grouping of no documents."""
+
+
+def extended(grouping: Grouping, document: DocumentKey) -> Grouping:
+    """The grouping with one more document that no link names and that names none (the common, cheap case)."""
+    deal = f"{document[0]}:{document[1]}"
+    return Grouping(
+        {**grouping.deal_of, document: deal},
+        {**grouping.members, deal: (*grouping.members.get(deal, ()), document)},
+        grouping.replaces,
+    )

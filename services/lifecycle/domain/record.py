@@ -1,0 +1,237 @@
+"""A customer record: decide and evolve over the set of its facts.
+
+``decide(record, fact)`` says what one more fact changes, as events; ``[]`` means that the fact is known already.
+``evolve(record, event)`` is the record after an event. Both are pure. ``accept`` does both at once, folding once.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from events.codec import Fact, content
+from events.facts import FactRef
+from events.published import Cause
+from services.lifecycle.domain.events import (
+    AnyEvent,
+    CommandJudged,
+    DealRevised,
+    DealsRevised,
+    FactAccepted,
+    HandoffProgressed,
+    ImageHeld,
+    RecordRevised,
+    StatusRevised,
+)
+from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, plus, revised_since
+from services.lifecycle.domain.state import Policy, State
+
+Origin = tuple[str, int, int]
+"""The record that a fact came in: topic, partition, offset."""
+
+PART_BYTES_MAX: Final = 512 * 1024
+"""A longer message about deals is split into parts (DESIGN 4)."""
+
+
+class Known(Struct, frozen=True):
+    """A fact of the set: the digest that tells it from another of the same identity, and the record it came in."""
+
+    digest: bytes
+    fact: Fact
+    origin: Origin
+
+
+class Record(Struct, frozen=True):
+    """A customer's record: the fold of its facts, and how many events are stored of it."""
+
+    customer_id: str
+    fold: Fold = EMPTY
+    known: Mapping[FactRef, Known] = {}
+    version: int = 0
+    recorded_at: int = 0
+
+
+class Accepted(Struct, frozen=True):
+    """What a fact brought about. ``refused`` is the one of two facts of one identity that is not the fact (FOLD.md 2)."""
+
+    record: Record
+    events: Sequence[AnyEvent] = ()
+    refused: Known | None = None
+
+
+def accept(record: Record, fact: Fact, origin: Origin, policy: Policy) -> Accepted:
+    """The record with one more fact, and the events that say what it changed."""
+    ref = FactRef(source=fact.source, id=fact.id)
+    arrived = Known(hashlib.sha256(content(fact)).digest(), fact, origin)
+    before = record.known.get(ref)
+    if before is not None and before.digest <= arrived.digest:
+        return Accepted(record, refused=None if before.digest == arrived.digest else arrived)
+    recorded_at = max(fact.recorded_at, record.recorded_at)
+    known = {**record.known, ref: arrived}
+    fold = plus(record.fold, fact, policy) if before is None else fold_of((each.fact for each in known.values()), policy)
+    events = [FactAccepted(recorded_at=recorded_at, fact=fact, origin=origin), *_changes(record.fold, fold, fact, recorded_at)]
+    return Accepted(Record(record.customer_id, fold, known, record.version + len(events), recorded_at), events, before)
+
+
+def decide(record: Record, fact: Fact, policy: Policy, origin: Origin = ("", 0, 0)) -> Sequence[AnyEvent]:
+    """What one more fact changes."""
+    return accept(record, fact, origin, policy).events
+
+
+def evolve(record: Record, event: AnyEvent, policy: Policy) -> Record:
+    """The record after one of its events."""
+    if not isinstance(event, FactAccepted):
+        return Record(record.customer_id, record.fold, record.known, record.version + 1, event.recorded_at)
+    after = accept(record, event.fact, event.origin, policy).record
+    return Record(record.customer_id, after.fold, after.known, record.version + 1, event.recorded_at)
+
+
+def restore(customer_id: str, accepted: Iterable[FactAccepted], version: int, recorded_at: int, policy: Policy) -> Record:
+    """The record whose stored facts these are (in the order in which they were stored), folded once."""
+    known = {
+        FactRef(source=event.fact.source, id=event.fact.id): Known(
+            hashlib.sha256(content(event.fact)).digest(), event.fact, event.origin
+        )
+        for event in accepted
+    }
+    fold = fold_of((each.fact for each in known.values()), policy)
+    return Record(customer_id, fold, known, version, recorded_at)
+
+
+# ------------------------------------------------------------------------------- what a fact changed
+
+
+def _changes(before: Fold, after: Fold, fact: Fact, recorded_at: int) -> Iterator[AnyEvent]:
+    assert after.state is not None
+    cause = Cause(source=fact.source, id=fact.id, type=fact.type)
+    status = _status(before, after, after.state, cause, recorded_at)
+    if status is not None:
+        yield status
+    if before.state is not None:  # a new record is told whole by its first status
+        record = _record(before.state, after, after.state, cause, recorded_at)
+        if record is not None:
+            yield record
+    yield from _deals(before, after, cause, recorded_at)
+    yield from _handoffs(before.state, after.state, cause, recorded_at)
+    yield from _verdicts(before.state, after, after.state, cause, recorded_at)
+
+
+def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: int) -> StatusRevised | None:
+    since = revised_since(before.statuses, after.statuses, lambda old, new: old == new)
+    if since is None:
+        return None
+    return StatusRevised(
+        recorded_at=recorded_at,
+        cause=cause,
+        since=since,
+        states=tuple(held for held in after.statuses if held.at >= since),
+        previous=before.statuses[-1].what if before.statuses else None,
+        current=after.statuses[-1].what,
+        owner=state.owner.rep_id,
+        assignment_id=state.owner.assignment_id,
+        profile=state.profile,
+        contact=state.contact,
+    )
+
+
+def _record(before: State, fold: Fold, after: State, cause: Cause, recorded_at: int) -> RecordRevised | None:
+    changed: list[Literal["owner", "profile"]] = []
+    if (before.owner.rep_id, before.owner.assignment_id) != (after.owner.rep_id, after.owner.assignment_id):
+        changed.append("owner")
+    if before.profile != after.profile:
+        changed.append("profile")
+    if not changed:
+        return None
+    return RecordRevised(
+        recorded_at=recorded_at,
+        cause=cause,
+        owner=after.owner.rep_id,
+        assignment_id=after.owner.assignment_id,
+        profile=after.profile,
+        contact=after.contact,
+        status=fold.statuses[-1].what,
+        changed=tuple(changed),
+    )
+
+
+def _deals(before: Fold, after: Fold, cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
+    if before.images is after.images:
+        return
+    revised = []
+    for deal, history in after.images.items():
+        earlier = before.images.get(deal, ())
+        if earlier is history:
+            continue
+        since = revised_since(earlier, history, lambda old, new: (old.at, old.what) == (new.at, new.what))
+        if since is not None:
+            states = tuple(ImageHeld(held.at, held.what) for held in history if held.at >= since)
+            revised.append(DealRevised(deal, since, states))
+    revised += [DealRevised(deal, None, ()) for deal in before.images if deal not in after.images]
+    if revised:
+        parts = _parts(sorted(revised, key=lambda deal: deal.deal_id))
+        for number, deals in enumerate(parts, start=1):
+            yield DealsRevised(recorded_at=recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
+
+
+def _parts(deals: Sequence[DealRevised]) -> list[tuple[DealRevised, ...]]:
+    """The deals in parts of a bounded size; a deal whose own history is longer goes on in the next part, from there on."""
+    if sum(len(deal.states) for deal in deals) <= 20:
+        return [tuple(deals)]
+    parts: list[list[DealRevised]] = [[]]
+    free = PART_BYTES_MAX
+    for deal in deals:
+        chunk: list[ImageHeld] = []
+        since = deal.since
+        for state in deal.states:
+            size = 2 * len(msgspec.json.encode(state))  # published money and instants are longer than stored ones
+            if size > free and (chunk or parts[-1]):
+                if chunk:
+                    parts[-1].append(DealRevised(deal.deal_id, since, tuple(chunk)))
+                parts.append([])
+                chunk, since, free = [], state.at if chunk else since, PART_BYTES_MAX
+            chunk.append(state)
+            free -= size
+        parts[-1].append(DealRevised(deal.deal_id, since, tuple(chunk)))
+    return [tuple(part) for part in parts]
+
+
+def _handoffs(before: State | None, after: State, cause: Cause, recorded_at: int) -> Iterator[HandoffProgressed]:
+    earlier = before.handoffs if before is not None else {}
+    if earlier is after.handoffs:
+        return
+    for assignment, handoff in after.handoffs.items():
+        was = earlier.get(assignment)
+        steps: tuple[Literal["accepted", "rejected", "touched"], ...] = ("accepted", "rejected", "touched")
+        for progress in steps:
+            at = getattr(handoff, progress)
+            if at is not None and (was is None or getattr(was, progress) != at):
+                yield HandoffProgressed(
+                    recorded_at=recorded_at,
+                    cause=cause,
+                    assignment_id=assignment,
+                    rep_id=handoff.rep_id,
+                    progress=progress,
+                    reason=handoff.reason if progress == "rejected" else None,
+                    at=at,
+                )
+
+
+def _verdicts(before: State | None, fold: Fold, after: State, cause: Cause, recorded_at: int) -> Iterator[CommandJudged]:
+    earlier = before.verdicts if before is not None else {}
+    if earlier is after.verdicts:
+        return
+    for ref, verdict in after.verdicts.items():
+        was = earlier.get(ref)
+        if verdict.effective if was is None else was.effective == verdict.effective:
+            continue
+        type_ = next(fact.type for _, fact in fold.facts if (fact.source, fact.id) == (ref.source, ref.id))
+        yield CommandJudged(
+            recorded_at=recorded_at,
+            cause=cause,
+            command=Cause(source=ref.source, id=ref.id, type=type_),
+            effective=verdict.effective,
+            rule=verdict.rule,
+            explanation=verdict.explanation,
+        )

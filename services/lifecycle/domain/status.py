@@ -1,0 +1,193 @@
+"""The record's stage and status (FOLD.md 19-23): lead facts, promotion, the prospect's deals, and what people set by hand."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, tzinfo
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from events.codec import Fact
+from events.facts import (
+    ActivityLogged,
+    CustomerConverted,
+    Data,
+    FactRef,
+    LeadCreated,
+    LeadDisqualified,
+    LeadFields,
+    LeadQualified,
+    LeadRecycled,
+    LifecycleTick,
+    OpportunityCreated,
+    OpportunityFields,
+    OpportunityLost,
+    OpportunityWon,
+    OrderPlaced,
+    OwnerSet,
+    QuoteAccepted,
+    QuoteCreated,
+    QuoteFact,
+    QuoteFields,
+    QuoteSent,
+    Stage,
+    StatusReverted,
+    StatusSet,
+)
+from events.values import NANOSECONDS, parse_instant_or_date
+from services.lifecycle.domain.deals import Deal
+from services.lifecycle.domain.figures import Documents
+from services.lifecycle.domain.order import Key
+from services.lifecycle.domain.table import STAGES, StatusTable
+
+LeadTrigger = Literal["new", "qualified", "disqualified", "recycled"]
+
+
+class Lead(Struct, frozen=True):
+    """What lead facts have come to, whatever the stage: the status that the last of them set, and the recycling that stands.
+
+    ``wake_at`` (nanoseconds) is when a recycled lead comes back by itself.
+    """
+
+    trigger: LeadTrigger
+    name: str
+    by: Key
+    lead_id: str | None = None
+    recycling: FactRef | None = None
+    wake_at: int | None = None
+
+
+def lead_after(lead: Lead, fact: Fact, key: Key, by_hand: str | None, table: StatusTable, zone: tzinfo) -> Lead:
+    """Rules 19 and 20 after one more fact; ``by_hand`` is what a person has set the lead to, while it holds."""
+    data = fact.data
+    identifier = data.lead_id if isinstance(data, LeadFields | LeadQualified) else None
+    if identifier is not None and identifier != lead.lead_id:
+        lead = replace(lead, lead_id=identifier)
+    trigger = _lead_trigger(lead, data, key, by_hand in taken_back(table))
+    if trigger is None:
+        return lead
+    if not isinstance(data, LeadRecycled):
+        return Lead(trigger, table.triggers[trigger], key, lead.lead_id)
+    recycling = FactRef(source=fact.source, id=fact.id)
+    return Lead(trigger, table.triggers[trigger], key, lead.lead_id, recycling, _wake_at(data, key, zone))
+
+
+def taken_back(table: StatusTable) -> tuple[str, str]:
+    """The statuses that a new lead takes back."""
+    return table.triggers["disqualified"], table.triggers["recycled"]
+
+
+def _lead_trigger(lead: Lead, data: Data, key: Key, dead_by_hand: bool) -> LeadTrigger | None:
+    match data:
+        case LeadCreated() if dead_by_hand or lead.trigger in ("disqualified", "recycled"):
+            return "new"
+        case LeadQualified():
+            return "qualified"
+        case LeadDisqualified() | LeadRecycled() if data.lead_id is None or lead.lead_id in (None, data.lead_id):
+            return "recycled" if isinstance(data, LeadRecycled) else "disqualified"
+        case ActivityLogged(direction="inbound", automatic=False) if lead.recycling is not None and key[0] > lead.by[0]:
+            return "new"
+        case LifecycleTick(recycled=recycled) if recycled == lead.recycling:
+            return "new"
+    return None
+
+
+def _wake_at(data: LeadRecycled, key: Key, zone: tzinfo) -> int | None:
+    if data.until is None:
+        return None
+    until = parse_instant_or_date(data.until)
+    if not isinstance(until, int):  # a date: 00:00 business time
+        until = int(datetime(until.year, until.month, until.day, tzinfo=zone).timestamp()) * NANOSECONDS
+    return max(until, key[0])
+
+
+# ----------------------------------------------------------------------------------------- promotion
+
+
+def promoted(stage: Stage, fact: Fact, key: Key, reverted_at: int | None, touched: Collection[Deal], table: StatusTable) -> Stage:
+    """Rule 21, and 23 after a revert: the stage after a fact that is no command. Never lower than ``stage``."""
+    if reverted_at is None:
+        reached = _reached(fact.data, touched, table)
+    elif key[0] > reverted_at:
+        reached = _reached_again(fact.data, key, touched, table)
+    else:
+        reached = "lead"
+    return max(stage, reached, key=STAGES.index)
+
+
+def _reached(data: Data, touched: Collection[Deal], table: StatusTable) -> Stage:
+    if any(Documents(deal.documents).sold or (deal.state == "won" and _is_won(deal, table)) for deal in touched):
+        return "customer"
+    if isinstance(data, QuoteFields | QuoteFact):
+        return "prospect"
+    opportunity = isinstance(data, OpportunityFields | OpportunityWon | OpportunityLost)
+    return "prospect" if opportunity and table.opportunities_enabled else "lead"
+
+
+def _reached_again(data: Data, key: Key, touched: Collection[Deal], table: StatusTable) -> Stage:
+    if any(_is_won(deal, table) and deal.mark is not None and deal.mark.by == key for deal in touched):
+        return "customer"
+    match data:
+        case OrderPlaced() if data.amount.amount >= 0:
+            live = any(order.id == data.order_id for deal in touched for order in Documents(deal.documents).live_orders)
+            return "customer" if live else "lead"
+        case OpportunityCreated() if table.opportunities_enabled:
+            return "prospect"
+        case QuoteCreated() | QuoteSent() | QuoteAccepted():
+            return "prospect"
+    return "lead"
+
+
+def _is_won(deal: Deal, table: StatusTable) -> bool:
+    """Whether the last thing said of a deal is that it is won, in a way that makes a customer."""
+    mark = deal.mark
+    return mark is not None and mark.state == "won" and (mark.by_stage or table.opportunities_enabled)
+
+
+def name_of(stage: Stage, lead: Lead, deals: Mapping[str, Deal], table: StatusTable) -> str:
+    """The status that the stage's own rule gives: 19 for a lead, 22 for a prospect and a customer."""
+    if stage == "lead":
+        return lead.name
+    if stage == "customer":
+        return table.triggers["sale"]
+    openly = [deal for deal in deals.values() if deal.state == "open"]
+    if openly:
+        return max(openly, key=lambda deal: (deal.probability, table.place(deal.status))).status
+    lost = [deal for deal in deals.values() if deal.state == "lost"]
+    return max(lost, key=lambda deal: deal.last).status if lost else table.triggers["converted"]
+
+
+# ------------------------------------------------------------------------------------------ commands
+
+
+class Verdict(Struct, frozen=True):
+    """Whether a command has effect at its place, or by which rule it has none."""
+
+    effective: bool
+    rule: str = ""
+    explanation: str = ""
+
+
+EFFECTIVE: Final = Verdict(True)
+
+
+def judge(data: Data, stage: Stage, status: str, owner: str | None, table: StatusTable) -> Verdict:
+    """Rule 23: what a command comes to at its place, where the record has this stage, status and owner."""
+    match data:
+        case StatusSet(status=wanted):
+            if table.row(wanted) is None:
+                known = ", ".join(row.name for row in table.rows)
+                return Verdict(False, "status-not-in-table", f"the table in force then has no status {wanted!r}, only {known}")
+            if wanted == status:
+                return Verdict(False, "status-is-set", f"the record is {status} already")
+        case StatusReverted(stage=wanted):
+            if STAGES.index(wanted) >= STAGES.index(stage):
+                below = ", ".join(STAGES[: STAGES.index(stage)]) or "nothing"
+                return Verdict(False, "not-below", f"the record is a {stage}: a revert can go to {below}")
+        case CustomerConverted():
+            if stage != "lead":
+                return Verdict(False, "not-a-lead", f"the record is a {stage}: only a lead can be converted")
+        case OwnerSet(rep_id=wanted):
+            if wanted == owner:
+                return Verdict(False, "owner-is-set", f"{wanted} owns the record already")
+    return EFFECTIVE

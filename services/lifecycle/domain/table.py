@@ -1,0 +1,116 @@
+"""The status table (FOLD.md 24): the statuses in order, and which of them a trigger sets."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Final, Literal, get_args
+
+from msgspec import Struct
+
+from events.facts import Stage
+
+Trigger = Literal[
+    "new", "qualified", "disqualified", "recycled", "converted", "opportunity", "quote", "returned", "accepted", "sale", "lost"
+]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+"""The stages, lowest first."""
+
+
+class StatusRow(Struct, frozen=True):
+    """One status: its stage and the probability (percent) that a deal there is won."""
+
+    name: str
+    stage: Stage
+    probability: int
+
+
+class StatusTable(Struct, frozen=True, dict=True):
+    """One version of the table, in force from an instant (nanoseconds). Later in ``rows`` is further."""
+
+    rows: tuple[StatusRow, ...]
+    triggers: Mapping[Trigger, str]
+    opportunities_enabled: bool = True
+    version: int = 0
+    effective_from: int = 0
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {row.name: place for place, row in enumerate(self.rows)}
+
+    def row(self, name: str) -> StatusRow | None:
+        """The status of that name."""
+        place = self._places.get(name)
+        return None if place is None else self.rows[place]
+
+    def place(self, name: str) -> int:
+        """How far the status is; a name that this version lacks is before all others."""
+        return self._places.get(name, -1)
+
+    def furthest(self, names: Iterable[str]) -> str:
+        """The furthest of some statuses."""
+        return max(names, key=self.place)
+
+    def is_open_prospect(self, name: str) -> bool:
+        """Whether the status is one of a deal that is neither won nor lost."""
+        row = self.row(name)
+        return row is not None and row.stage == "prospect" and name != self.triggers["lost"]
+
+    def probability(self, name: str) -> int:
+        """The table's probability for a status, in percent (0 for a name that this version lacks)."""
+        row = self.row(name)
+        return 0 if row is None else row.probability
+
+
+class Tables(Struct, frozen=True):
+    """All versions, oldest first."""
+
+    versions: tuple[StatusTable, ...]
+
+    def at(self, instant: int) -> StatusTable:
+        """The version in force at an instant; before the first one's date, the first."""
+        found = self.versions[0]
+        for table in self.versions[1:]:
+            if table.effective_from > instant:
+                break
+            found = table
+        return found
+
+    def knows(self, name: str) -> bool:
+        """Whether any version has the status."""
+        return any(table.row(name) for table in self.versions)
+
+    def names(self) -> list[str]:
+        """Every status of any version, in order."""
+        return list(dict.fromkeys(row.name for table in self.versions for row in table.rows))
+
+
+DEFAULT: Final = StatusTable(
+    rows=(
+        StatusRow("New", "lead", 0),
+        StatusRow("Qualified", "lead", 0),
+        StatusRow("Unqualified", "lead", 0),
+        StatusRow("Dead", "lead", 0),
+        StatusRow("Recycled", "lead", 0),
+        StatusRow("Opportunity Identified", "prospect", 10),
+        StatusRow("In Discussion", "prospect", 20),
+        StatusRow("Identified Decision Makers", "prospect", 30),
+        StatusRow("Proposal", "prospect", 50),
+        StatusRow("In Negotiation", "prospect", 75),
+        StatusRow("Purchasing", "prospect", 90),
+        StatusRow("Closed Lost", "prospect", 0),
+        StatusRow("Closed Won", "customer", 100),
+    ),
+    triggers={
+        "new": "New",
+        "qualified": "Qualified",
+        "disqualified": "Dead",
+        "recycled": "Recycled",
+        "converted": "Opportunity Identified",
+        "opportunity": "Opportunity Identified",
+        "quote": "Proposal",
+        "returned": "In Negotiation",
+        "accepted": "Purchasing",
+        "sale": "Closed Won",
+        "lost": "Closed Lost",
+    },
+)
+"""The table that holds where a company has published none."""
