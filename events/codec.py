@@ -20,13 +20,14 @@ from msgspec.json import Decoder, Encoder
 from events.envelope import Envelope, Refusal, read, read_json
 from events.facts import Data
 from events.record import Message, Record
-from events.topics import MOVED, TOPICS, VALUE_BYTES_MAX
+from events.topics import MOVED, TOPICS, VALUE_BYTES_MAX, Topic
 from events.values import INSTANT_MAX, NANOSECONDS, format_instant, parse_instant
 
 SKEW: Final = 3600 * NANOSECONDS
 """How much later than its record's own timestamp a fact may be dated; more is a wrong clock or a wrong offset."""
 
 _MILLISECOND: Final = 1_000_000
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MAJOR = re.compile(r"(.*)\.v(\d+)")
 
 
@@ -55,14 +56,12 @@ class Undecodable(Struct, frozen=True):
 def decode(record: Record, types: Mapping[str, type[Data]] | None = None) -> Fact | Undecodable:
     """What a record says. ``types`` are those that are understood: all that its topic carries, unless told."""
     try:
-        return _decode(record, types_of(record.topic) if types is None else types)
+        return _decode(record, _topics().get(record.topic), types)
     except Refusal as refusal:
         return Undecodable(refusal.reason, refusal.path)
 
 
-def encode(
-    topic: str, type: str, data: Data, *, source: str, id: str, occurred_at: int, recorded_at: int | None = None
-) -> Message:
+def encode(topic: str, type: str, data: Data, *, source: str, id: str, occurred_at: int, recorded_at: int | None = None) -> Message:
     """The message that says it, in binary mode, keyed by its customer. Instants in nanoseconds since 1970 (UTC).
 
     ``recorded_at`` becomes the message's timestamp (cut to milliseconds); without it the log or the sender's clock stamps.
@@ -101,18 +100,22 @@ def content(fact: Fact) -> bytes:
 
 def types_of(topic: str) -> Mapping[str, type[Data]]:
     """The types that a topic carries; none where the table of topics does not know it."""
-    return _topics().get(topic, {})
+    known = _topics().get(topic)
+    return {} if known is None else known.types
 
 
 # ------------------------------------------------------------------------------------------- reading
 
 
-def _decode(record: Record, types: Mapping[str, type[Data]]) -> Fact:
+def _decode(record: Record, topic: Topic | None, types: Mapping[str, type[Data]] | None) -> Fact:
+    if types is None:
+        types = {} if topic is None else topic.types
     value = record.value
     if not value:
         raise Refusal("is missing: a fact is not deleted, another one corrects it", "value")
-    if len(value) > VALUE_BYTES_MAX:
-        raise Refusal(f"has {len(value)} bytes, at most {VALUE_BYTES_MAX} are taken in", "value")
+    limit = VALUE_BYTES_MAX if topic is None else topic.value_max
+    if len(value) > limit:
+        raise Refusal(f"has {len(value)} bytes, at most {limit} are taken in", "value")
     envelope = read(record.headers, value)
     data_type = types.get(envelope.type)
     if data_type is None:
@@ -120,6 +123,8 @@ def _decode(record: Record, types: Mapping[str, type[Data]]) -> Fact:
     recorded_at = record.timestamp * _MILLISECOND
     occurred_at = _occurred_at(envelope, recorded_at)
     data = read_json(_decoder(data_type), envelope.data, envelope.root)
+    if b"\\u0000" in envelope.data and _NUL.search(envelope.data):
+        raise Refusal("a text has a NUL character (\\u0000), which databases do not keep: leave it out", envelope.root)
     if record.key != data.customer_id.encode():
         raise Refusal(_wrong_key(record.key, data.customer_id), "key")
     return Fact(data.customer_id, envelope.source, envelope.id, envelope.type, occurred_at, recorded_at, data)
@@ -148,12 +153,12 @@ def _wrong_key(key: bytes | None, customer_id: str) -> str:
 
 def _unknown(type: str, topic: str, types: Mapping[str, type[Data]]) -> str:
     """Why a type is not understood on a topic, and what was probably meant."""
-    homes = [name for name, carried in _topics().items() if type in carried and name != MOVED.name]
+    homes = [topic.name for topic in TOPICS if type in topic.types and topic is not MOVED]
     if homes:
         return f"{type} belongs on {homes[0]}, this is {topic}"
     if not types:
         return f"{topic} carries no facts"
-    known = sorted({*types, *(name for carried in _topics().values() for name in carried)})
+    known = sorted({*types, *(name for known in TOPICS for name in known.types)})
     major = _MAJOR.fullmatch(type)
     versions = [name for name in known if major and name.startswith(f"{major[1]}.v")]
     if versions:
@@ -166,8 +171,8 @@ def _unknown(type: str, topic: str, types: Mapping[str, type[Data]]) -> str:
 
 
 @cache
-def _topics() -> Mapping[str, Mapping[str, type[Data]]]:
-    return {topic.name: topic.types for topic in TOPICS}
+def _topics() -> Mapping[str, Topic]:
+    return {topic.name: topic for topic in TOPICS}
 
 
 @cache

@@ -8,21 +8,24 @@ What the data means is for :mod:`events.codec`. Unknown attributes are ignored; 
 import re
 from base64 import b64decode
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar, get_args, get_origin
 
 from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, ValidationError
 from msgspec.json import Decoder
+from msgspec.structs import fields
 
 from events.record import Headers
 from events.values import FieldError
 
 NAME_MAX: Final = 200
 """Longest ``ce_id`` and ``ce_source``, in characters."""
+REASON_MAX: Final = 300
+"""Longest quotation of a validator's words, in characters."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _JSON_TYPE = re.compile(r"[^/]+/(?:[^/]+\+)?json")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)")
-_WHERE = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
+_WHERE = re.compile(r"(.*) - at (`key` in )?`\$([^`]*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _REQUIRED = ("id", "source", "type", "time")
@@ -82,7 +85,7 @@ def read_json(decoder: Decoder[T], value: bytes, root: str) -> T:
     try:
         return decoder.decode(value)
     except ValidationError as error:
-        raise _refusal(error, root) from None
+        raise _refusal(error, decoder.type, root) from None
     except DecodeError as error:
         at = _BYTE.search(str(error))
         near = f", near {value[max(0, int(at[1]) - 20) : int(at[1]) + 20].decode(errors='replace')!r}" if at else ""
@@ -93,13 +96,26 @@ def read_json(decoder: Decoder[T], value: bytes, root: str) -> T:
         raise Refusal("the JSON is nested too deeply", root) from None
 
 
-def _refusal(error: ValidationError, root: str) -> Refusal:
+def _refusal(error: ValidationError, kind: object, root: str) -> Refusal:
     found = _WHERE.fullmatch(str(error))
-    reason, path = (found[1], root + found[2]) if found else (str(error), root)
+    reason, name, path = (found[1], found[2], found[3]) if found else (str(error), None, "")
     if isinstance(error.__cause__, FieldError):
-        return Refusal(reason, f"{path}.{error.__cause__.field}")
+        return Refusal(reason, f"{root}{path}.{error.__cause__.field}")
     missing = _MISSING.fullmatch(reason)
-    return Refusal("is missing", f"{path}.{missing[1]}") if missing else Refusal(reason, path)
+    if missing is not None:
+        return Refusal("is missing", f"{root}{path}.{missing[1]}")
+    if len(reason) > REASON_MAX:  # it may quote what was sent
+        reason = reason[:REASON_MAX] + "..."
+    choices = _choices(kind, path[1:])
+    return Refusal(("a name: " if name else "") + reason + (f", it is one of {', '.join(choices)}" if choices else ""), root + path)
+
+
+def _choices(kind: object, name: str) -> list[str]:
+    """The values of a field that has a closed list of them."""
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return []
+    declared = next((field.type for field in fields(kind) if field.name == name), None)
+    return [str(value) for part in (declared, *get_args(declared)) if get_origin(part) is Literal for value in get_args(part)]
 
 
 def _check_name(name: str, text: str, envelope: Envelope) -> None:

@@ -58,4 +58,5 @@ def in_force(versions: Iterable[V], instant: int) -> V | None:
     """
     ordered = sorted(versions, key=lambda v: (parse_instant(v.effective_from), v.version))
     begun = [v for v in ordered if parse_instant(v.effective_from) <= instant]
-    return (begun or ordered[:1] or [None])[-1]
+    candidates = begun or ordered[:1]
+    return candidates[-1] if candidates else None

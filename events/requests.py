@@ -10,12 +10,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from events.facts import Contact, Data
 from events.published import Cause, Status
-from events.values import Id, Text
+from events.values import Id, Instant, Text, parse_instant
 
 
 class ConditionTrace(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A condition and its truth: a test of a field (with its operand and the value seen, null where there was none), or ``all``,
-    ``any`` or ``not`` ``of`` others. Long operands and values are cut, which a last ``…`` says.
+    """A condition and its truth: a test of a field, or ``all``, ``any`` or ``not`` ``of`` others.
+
+    A test shows its operand and the value seen (null where there was none); long ones are cut, which a last ``…`` says.
     """
 
     test: str
@@ -38,8 +39,11 @@ class Request(Data, frozen=True, kw_only=True, omit_defaults=True):
     """What every request carries: version, time and cause of lifecycle's message."""
 
     version: int
-    recorded_at: str
+    recorded_at: Instant
     cause: Cause
+
+    def __post_init__(self) -> None:
+        parse_instant(self.recorded_at)
 
 
 class RecordMatched(Request, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,4 +77,4 @@ class ProgressReported(Request, frozen=True, kw_only=True, omit_defaults=True):
     rep_id: Id
     progress: Literal["accepted", "rejected", "touched"]
     reason: Text | None = None
-    at: str
+    at: Instant

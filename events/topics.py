@@ -16,7 +16,7 @@ PARTITIONS: Final = 12
 
 DAYS_30: Final = 30 * 24 * 3600 * 1000
 VALUE_BYTES_MAX: Final = 256 * 1024
-"""Largest value of a fact. A larger one is a dead letter (its bytes are kept there)."""
+"""Largest value of a fact from outside. A larger one is a dead letter (its bytes are kept there)."""
 INPUT_BYTES_MAX: Final = 1024 * 1024
 """Largest record that the broker takes on an input topic, so that a dead letter of it fits below 2 MiB."""
 RECORD_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -28,7 +28,8 @@ Writer = Literal["producers", "people", "operations", "lifecycle", "routing", "f
 class Topic(Struct, frozen=True, kw_only=True):
     """One topic. ``retention`` in milliseconds, None for ever; ``keyed``: by customer id, in shards; else one partition.
 
-    ``log_time``: the broker stamps the records (``LogAppendTime``); else the writer's own stamp stands.
+    ``log_time``: the broker stamps the records (``LogAppendTime``); else the writer's own stamp stands. ``bytes_max`` is the
+    broker's limit for a record, ``value_max`` what a reader takes in as a fact.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     retention: int | None = None
     log_time: bool = False
     bytes_max: int = RECORD_BYTES_MAX
+    value_max: int = VALUE_BYTES_MAX
 
     def partitions(self, shards: int) -> int:
         """How many partitions the topic has in a cluster with so many shards."""
@@ -135,6 +137,7 @@ ASSIGNMENT: Final = Topic(
         "crm.handoff.breached.v1": assignments.HandoffBreached,
         "crm.handoff.completed.v1": assignments.HandoffCompleted,
     },
+    value_max=RECORD_BYTES_MAX,
 )
 _INPUTS = (LEAD, OPPORTUNITY, QUOTE, ORDER, ACTIVITY, COMMAND)
 TICK_TYPE: Final = "lifecycle.tick.v1"
@@ -159,6 +162,7 @@ LIFECYCLE: Final = Topic(
         "crm.handoff.progressed.v1": published.HandoffProgressed,
         "crm.command.refused.v1": published.CommandRefused,
     },
+    value_max=RECORD_BYTES_MAX,
 )
 REQUEST: Final = Topic(
     name="routing.request.v1",

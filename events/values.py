@@ -26,7 +26,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
 
 Id = Annotated[
     str,
-    Meta(min_length=1, max_length=200, pattern=_PRINTABLE, description="An identifier given by the sending system."),
+    Meta(min_length=1, max_length=200, pattern=_PRINTABLE, description="An identifier: 1 to 200 characters, none of them control."),
 ]
 CustomerId = Annotated[
     str,
@@ -38,6 +38,11 @@ CustomerId = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(max_length=2000)]
+Phrase = Annotated[str, Meta(min_length=1, max_length=2000)]
+"""A text that says something."""
+Instant = Annotated[
+    str, Meta(description="RFC 3339 time with offset; what Handoff writes is in UTC.", extra_json_schema={"format": "date-time"})
+]
 Percent = Annotated[int, Meta(ge=0, le=100, description="A whole percentage.")]
 Country = Annotated[
     str,
@@ -95,14 +100,20 @@ def is_code(text: str, length: int) -> bool:
     return len(text) == length and text.isascii() and text.isalpha() and text.isupper()
 
 
-class Money(Struct, frozen=True, kw_only=True):
-    """An amount in one currency. On the wire a decimal string (a JSON number is read exactly).
+def _amount(sign: str, **rules: int) -> Meta:
+    rules["exclusiveMaximum"] = 10**13
+    return Meta(extra_json_schema={"pattern": rf"^{sign}[0-9]{{1,13}}(\.[0-9]{{1,4}})?$", **rules})
 
-    Example: ``{"amount": "1234.50", "currency": "EUR"}``. At most as many decimals as the currency has,
-    and less than 10 000 000 000 000 either way. May be negative: an order can be a credit.
+
+class Money(Struct, frozen=True, kw_only=True):
+    """An amount in one currency: with no more decimals than the currency has, and less than 10 000 000 000 000 either way.
+
+    Attributes:
+        amount: Decimal string; a JSON number is read exactly. Negative for a credit. Example: "1234.50"
+        currency: Currency by ISO 4217, upper case. Example: "EUR"
     """
 
-    amount: Annotated[Decimal, Meta(description="Decimal string, for example 1234.50.")]
+    amount: Annotated[Decimal, _amount("-?", exclusiveMinimum=-(10**13))]
     currency: Currency
 
     def __post_init__(self) -> None:
@@ -130,7 +141,13 @@ class Money(Struct, frozen=True, kw_only=True):
 
 
 class Price(Money, frozen=True, kw_only=True):
-    """Money that is not negative: everything but an order's amount."""
+    """Money that is not negative: everything but an order's amount.
+
+    Attributes:
+        amount: Decimal string; a JSON number is read exactly. Example: "1234.50"
+    """
+
+    amount: Annotated[Decimal, _amount("", minimum=0)]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,8 +202,14 @@ def parse_instant_or_date(text: str) -> int | date:
     """An instant (nanoseconds), or a plain date that someone with a business time zone must place."""
     if _DATE.fullmatch(text) is None:
         return parse_instant(text)
-    parse_instant(f"{text}T00:00:00Z")  # the same range for both
+    parse_instant(f"{text}T00:00:00Z")  # a date has the range of instants
     return date.fromisoformat(text)
+
+
+def normal_instant_or_date(text: str) -> str:
+    """The one spelling of an instant or a date, so that equal times are equal texts."""
+    when = parse_instant_or_date(text)
+    return format_instant(when) if isinstance(when, int) else text
 
 
 def day_start(day: date) -> int:

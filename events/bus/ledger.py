@@ -64,6 +64,7 @@ TABLES: Final = (
         timestamp BIGINT NOT NULL, key BLOB, value BLOB, headers TEXT NOT NULL,
         error TEXT NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, attempts INTEGER NOT NULL, code_version TEXT NOT NULL,
         resolved TEXT, UNIQUE (topic, part, record_offset))""",
+    """CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)""",
     """CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)""",
 )
 
@@ -99,10 +100,11 @@ class Ledger:
         Raises ``PositionLost`` where a stored position belongs to another topic of the same name.
         """
         claimed: dict[TopicPartition, int] = {}
+        identities = {topic: self._identity(topic) for topic in {place.topic for place in places}}  # asks the cluster
         with self.lock:
             with self._begin() as cursor:
                 for place in places:
-                    identity = self._identity(place.topic)
+                    identity = identities[place.topic]
                     cursor.execute("SELECT next, identity FROM position WHERE topic = ? AND part = ?", place)
                     row = cursor.fetchone()
                     if row is None:

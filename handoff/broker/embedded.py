@@ -33,7 +33,7 @@ JVM_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
 )
 
-PREDECESSOR_SECONDS_MAX = 3.0
+PREDECESSOR_SECONDS_MAX = 2.0
 """How long a start waits for the broker of a process that was just killed to leave the directory: it needs 0.3 s."""
 
 PORT_SECONDS_MAX = 1.0
@@ -158,8 +158,9 @@ class EmbeddedKafka:
                     lock=lock,
                 )
         except LockedError:
+            owner = self._pid_file.read_text().strip()  # empty while the other one is still setting up
             raise KafkaUnavailable(
-                f"data directory {self.data_dir} is in use by another broker (process {self.pid}): "
+                f"data directory {self.data_dir} is in use by another broker (process {owner or 'starting'}): "
                 "stop that one, or choose another directory with HANDOFF_DATA_DIR"
             ) from None
         except OSError as error:

@@ -77,6 +77,8 @@ class MemoryBus:
 
     def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
         self._answer()
+        if (partitions := self.partitions(topic)) != 1:
+            raise ValueError(f"{topic} has {partitions} partitions: only a topic with one can be read as a whole")
         log = self.log(TopicPartition(topic, 0))
         return log.read(max(offset, log.begin), log.end)[0]
 

@@ -2,9 +2,10 @@
 
 Every member has a pointer; the available member with the lowest one is picked (the first in the pool's list where several have
 it), and its pointer moves on by 1/weight. So after every whole round each member has had its weight's share, to the record, and a
-member that was passed over for one record is the next to be picked. Fractions are exact: no share is ever lost to rounding.
+member that was passed over for one record is the next to be picked. Fractions are exact: no share is lost to rounding.
 
-Whoever joins (new in the pool, or active again) starts at the pool's current level, and has not to be caught up with.
+Whoever joins (new in the pool, or active again) starts at the pool's current level, the lowest pointer of the others: nobody
+has to be caught up with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,11 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from events.reference import Directory
+from events.reference import Rep
 from services.routing.domain.rule_set import Member
 
-
-class Cursor(Struct, frozen=True, omit_defaults=True):
-    """Where a pool stands: its level, and the pointer of every member that took part last time, as exact fractions ("3/2")."""
-
-    level: str = "0"
-    pointers: dict[str, str] = {}
+Cursor = Mapping[str, str]
+"""Where a pool stands: the pointer of every member that took part last time, as an exact fraction ("3/2")."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,7 +33,7 @@ class Picked(Struct, frozen=True):
     """``rep_id`` is None where every member is excluded."""
 
     rep_id: str | None
-    candidates: tuple[Candidate, ...]
+    members: tuple[Candidate, ...]
     before: Cursor
     after: Cursor
 
@@ -47,29 +44,27 @@ def pick(members: Sequence[Member], cursor: Cursor, absent: Mapping[str, str], r
     ``absent``: members that do not take part now, and why; they join again later. ``refused``: members that do not get this
     record, and why; they keep their turn.
     """
-    level = Fraction(cursor.level)
     present = [member for member in members if member.rep_id not in absent]
-    pointers = {member.rep_id: Fraction(cursor.pointers.get(member.rep_id, level)) for member in present}
+    level = min((Fraction(cursor[m.rep_id]) for m in present if m.rep_id in cursor), default=Fraction(0))
+    pointers = {m.rep_id: Fraction(cursor[m.rep_id]) if m.rep_id in cursor else level for m in present}
     available = [member for member in present if member.rep_id not in refused]
     chosen = min(available, key=lambda member: pointers[member.rep_id], default=None)
-    candidates = tuple(_candidate(member, pointers, {**absent, **refused}) for member in members)
+    candidates = tuple(_candidate(member, pointers, {**refused, **absent}) for member in members)
     if chosen is None:
         return Picked(None, candidates, cursor, cursor)
-    at = pointers[chosen.rep_id]
-    after = pointers | {chosen.rep_id: at + Fraction(1, chosen.weight)}
-    spelled = {rep_id: str(pointer) for rep_id, pointer in after.items()}
-    return Picked(chosen.rep_id, candidates, cursor, Cursor(str(max(level, at)), spelled))
+    after = pointers | {chosen.rep_id: pointers[chosen.rep_id] + Fraction(1, chosen.weight)}
+    return Picked(chosen.rep_id, candidates, cursor, {rep_id: str(pointer) for rep_id, pointer in after.items()})
 
 
-def absences(members: Sequence[Member], directory: Directory, directory_version: int) -> dict[str, str]:
-    """The members who do not take part, and why."""
+def absences(rep_ids: Sequence[str], reps: Mapping[str, Rep], directory_version: int) -> dict[str, str]:
+    """Who of them does not take part at all, and why."""
     reasons = {}
-    for member in members:
-        rep = directory.rep(member.rep_id)
+    for rep_id in rep_ids:
+        rep = reps.get(rep_id)
         if rep is None:
-            reasons[member.rep_id] = f"not in directory v{directory_version}"
+            reasons[rep_id] = f"not in directory v{directory_version}"
         elif not rep.active:
-            reasons[member.rep_id] = "inactive"
+            reasons[rep_id] = "inactive"
     return reasons
 
 

@@ -1,0 +1,166 @@
+"""A consumer on Kafka: kafka-python's, with the positions of the database and all callbacks on the caller's thread.
+
+kafka-python tells of rebalances on its own I/O thread, where one must neither wait nor raise. So the listener only parks the new
+partitions and takes a note; ``poll`` reads the notes, asks where to begin, and lets the partitions run. What fails there (the
+database, the broker) is raised by ``poll`` and asked again by the next one; no record is read from a partition whose position is
+not known.
+"""
+
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import TopicPartition as Place
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError, OffsetOutOfRangeError
+
+from events.bus import Assigned, Revoked
+from events.bus.claims import starts
+from events.bus.kafka.clients import answers, connect
+from events.bus.kafka.cluster import Cluster
+from events.record import Record, TopicPartition
+
+JOIN_SECONDS: Final = 0.05
+"""How often to look for notes of the listener while there is no assignment."""
+CLOSE_MS: Final = 2_000
+READER_SETTINGS: Final[Mapping[str, Any]] = {
+    "isolation_level": "read_committed",
+    "auto_offset_reset": "none",
+    "enable_auto_commit": False,
+    "allow_auto_create_topics": False,
+    "fetch_max_wait_ms": 500,
+    "fetch_max_bytes": 16 << 20,
+    "max_partition_fetch_bytes": 4 << 20,  # above the largest record, or a fetch returns it alone
+    "metrics_enabled": False,
+}
+GROUP_SETTINGS: Final[Mapping[str, Any]] = {
+    "partition_assignment_strategy": (RangePartitionAssignor,),  # the same number of every topic goes to the same member
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 500,
+    "max_poll_interval_ms": 300_000,
+}
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs on the I/O thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.notes: deque[tuple[bool, list[TopicPartition]]] = deque()
+
+    def on_partitions_assigned(self, assigned: Collection[Place]) -> None:
+        for place in assigned:
+            self._client.seek(place, 0)  # or the client asks for committed offsets, and there are none
+            self._client.pause(place)
+        self.notes.append((True, [TopicPartition(*place) for place in assigned]))
+
+    def on_partitions_revoked(self, revoked: Collection[Place]) -> None:
+        self.notes.append((False, [TopicPartition(*place) for place in revoked]))
+
+    def on_partitions_lost(self, lost: Collection[Place]) -> None:
+        self.on_partitions_revoked(lost)
+
+
+class GroupConsumer:
+    """A member of a group. Belongs to one thread."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        bootstrap: str,
+        settings: Mapping[str, Any],
+        *,
+        group: str,
+        topics: Sequence[str],
+        assigned: Assigned,
+        revoked: Revoked,
+        instance: str | None,
+    ) -> None:
+        self._cluster = cluster
+        self._assigned = assigned
+        self._revoked = revoked
+        self._held: set[TopicPartition] = set()
+        self._unclaimed: set[TopicPartition] = set()
+        self._joined = False
+        member = {"group_id": group, "group_instance_id": instance}
+        self._client: Any = connect(KafkaConsumer, bootstrap, {**READER_SETTINGS, **GROUP_SETTINGS, **settings, **member})
+        self._listener = _Listener(self._client)
+        self._client.subscribe(list(topics), listener=self._listener)
+
+    def poll(self, seconds: float, records: int) -> Sequence[Record]:
+        deadline = time.monotonic() + seconds
+        self._follow()
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            found = self._fetch(left if self._joined else min(left, JOIN_SECONDS), records)
+            self._follow()
+            if found or left == 0:
+                return found
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        consumed = self._client._subscription.all_consumed_offsets()  # `position()` costs a round of checks per partition
+        return {place: consumed[place].offset for place in self._held if place in consumed}
+
+    def close(self) -> None:
+        with suppress(KafkaError):  # the broker may be away: the session expires by itself
+            self._client.close(autocommit=False, timeout_ms=CLOSE_MS)
+        self._listener.notes.clear()
+        self._give_back(self._held | self._unclaimed)
+
+    def _fetch(self, seconds: float, records: int) -> list[Record]:
+        try:
+            with answers("poll"):
+                batches = self._client.poll(timeout_ms=seconds * 1000, max_records=records)
+        except OffsetOutOfRangeError as error:
+            self._lost(error)
+            return []
+        return [
+            _record(place.topic, place.partition, each) for place, batch in batches.items() if place in self._held for each in batch
+        ]
+
+    def _follow(self) -> None:
+        """Do what the listener noted; ask where to begin in new partitions."""
+        notes = self._listener.notes
+        while notes:
+            gained, places = notes.popleft()
+            if not gained:
+                self._joined = False
+                self._give_back(places)
+            else:
+                self._joined = True
+                self._unclaimed = set(places)
+                if not places:
+                    self._assigned(places)
+        if self._unclaimed:
+            self._claim()
+
+    def _claim(self) -> None:
+        places = sorted(self._unclaimed)
+        claimed = self._assigned(places)
+        offsets = starts(claimed, self._cluster.begins(places), self._cluster.ends(places))
+        for place in places:
+            self._client.seek(Place(*place), offsets[place])
+            self._client.resume(Place(*place))
+        self._held |= self._unclaimed
+        self._unclaimed = set()
+
+    def _give_back(self, places: Collection[TopicPartition]) -> None:
+        known = [place for place in places if place in self._held or place in self._unclaimed]
+        self._held.difference_update(known)
+        self._unclaimed.difference_update(known)
+        if known:
+            self._revoked(known)
+
+    def _lost(self, error: Exception) -> None:
+        """A position left the log while it was being read (retention): say which, by the same rule as at the start."""
+        positions = self.positions()
+        starts(positions, self._cluster.begins(positions), self._cluster.ends(positions))
+        raise error
+
+
+def _record(topic: str, partition: int, read: Any) -> Record:
+    headers = tuple((name, value or b"") for name, value in read.headers)
+    return Record(topic, partition, read.offset, read.timestamp, read.key, read.value, headers)

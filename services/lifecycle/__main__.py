@@ -1,0 +1,84 @@
+"""Run lifecycle: the only place that constructs. The loop has the main thread, HTTP another; an error ends the process."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import version
+from zoneinfo import ZoneInfo
+
+import uvicorn
+from eventsourcing.persistence import OperationalError
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from events.bus import PositionLost
+from events.bus.kafka import KafkaBus
+from events.bus.ledger import Fenced
+from events.bus.loop import TRANSIENT, Loop
+from events.bus.watchdog import Watchdog
+from events.topics import LIFECYCLE_INPUTS
+from services.lifecycle.api import create_app
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.table import DEFAULT, Tables
+from services.lifecycle.inbound import Counters, Inbound
+from services.lifecycle.settings import Settings
+from services.lifecycle.store import Store
+
+log = logging.getLogger("lifecycle")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 for a wrong setting."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"])
+        return 2
+    return run(settings)
+
+
+def run(settings: Settings) -> int:
+    """Construct the service and run its loop."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    registry = CollectorRegistry()
+    policy = Policy(Tables((DEFAULT,)), ZoneInfo(settings.time_zone))
+    bus = KafkaBus(settings.kafka, client_id=f"lifecycle-{settings.instance}")
+    store = Store(
+        settings.data_dir / "lifecycle.sqlite", settings.partitions, code_version=version("handoff"), identity=bus.identity
+    )
+    worker = Inbound(store, policy, Counters.on(registry), cache_records=settings.cache_records, clock=time.time_ns)
+    loop = Loop(
+        bus,
+        worker,
+        group="lifecycle",
+        topics=[topic.name for topic in LIFECYCLE_INPUTS],
+        instance=f"lifecycle-{settings.instance}",
+        transient=(*TRANSIENT, OperationalError),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    app = create_app(store, policy, loop.progress, registry)
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=settings.host, port=settings.lifecycle_port, log_config=None, access_log=False)
+    )
+    threading.Thread(target=server.run, name="http", daemon=True).start()
+    Watchdog(loop.progress, settings.watchdog_seconds).start()
+    try:
+        loop.run()
+    except (Fenced, PositionLost, LookupError) as error:
+        log.error("%s", error)
+        return 1
+    finally:
+        server.should_exit = True
+        store.close()
+        bus.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

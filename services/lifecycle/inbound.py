@@ -1,0 +1,285 @@
+"""The frame around the fold: records in, one transaction out.
+
+A batch is decoded, brought to the records concerned, and committed as a whole: events, positions, dead letters. What the batch
+changed in memory counts only once it is committed; after a failure nothing has happened. A record that lies in another
+partition than its customer's home is not folded there but sent home, bytes untouched.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter
+
+from events.bus.ledger import DeadLetter, Outgoing
+from events.bus.partitioner import murmur2
+from events.codec import Fact, Undecodable, decode, encode
+from events.facts import LifecycleTick, StatusSet
+from events.record import Record as KafkaRecord
+from events.record import TopicPartition
+from events.topics import MOVED, TICK_TYPE, TOPICS
+from services.lifecycle.domain.record import Known, Record, accept
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.mapper import Forwarded
+from services.lifecycle.outbound import SOURCE
+from services.lifecycle.store import Store, Wake, Work
+
+_TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
+
+
+class Counters(Struct):
+    """What is counted of the batches that were committed."""
+
+    records: Counter
+    events: Counter
+
+    @classmethod
+    def on(cls, registry: CollectorRegistry) -> "Counters":
+        """The counters, registered."""
+        return cls(
+            Counter("handoff_events_consumed", "Input records by outcome", ["topic", "outcome"], registry=registry),
+            Counter("handoff_events_stored", "Stored events by kind", ["kind"], registry=registry),
+        )
+
+
+class Inbound:
+    """The worker of :class:`events.bus.loop.Loop` for lifecycle. ``clock``: nanoseconds since 1970, read for ticks only."""
+
+    def __init__(self, store: Store, policy: Policy, counters: Counters, *, cache_records: int, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._ledger = store.ledger
+        self._policy = policy
+        self._counters = counters
+        self._cache_records = cache_records
+        self._clock = clock
+        self._cache: OrderedDict[str, tuple[int, Record]] = OrderedDict()
+        self._last: dict[int, int] = {}
+
+    # -------------------------------------------------------------------------------------- ownership
+
+    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        claimed = self._ledger.claim(places)
+        self._forget({place.partition for place in places})
+        return claimed
+
+    def release(self, places: Collection[TopicPartition]) -> None:
+        self._ledger.release(places)
+        self._forget({place.partition for place in places})
+
+    def _forget(self, shards: set[int]) -> None:
+        """What is cached of a shard holds only while this worker owns it."""
+        for customer in [customer for customer, (shard, _) in self._cache.items() if shard in shards]:
+            del self._cache[customer]
+        for shard in shards:
+            self._last.pop(shard, None)
+
+    # ------------------------------------------------------------------------------------------ batch
+
+    def process(self, records: Sequence[KafkaRecord]) -> None:
+        """Take a batch in: one transaction."""
+        fresh = self._ledger.fresh(records)
+        if not fresh:
+            return
+        batch = _Batch(self._store, self._policy, self._cache)
+        batch.take_in(fresh)
+        self._commit(fresh, batch)
+
+    def reject(self, record: KafkaRecord, error: BaseException, attempts: int) -> None:
+        """Bury one record that the code cannot deal with."""
+        work = Work.none()
+        work.letters.append(
+            DeadLetter(record=record, error="Bug", reason=f"{type(error).__name__}: {error}"[:2000], attempts=attempts)
+        )
+        self._store.commit([record], work)
+        self._counters.records.labels(record.topic, "Bug").inc()
+
+    def _commit(self, records: Sequence[KafkaRecord], batch: "_Batch") -> None:
+        self._last.update(self._store.commit(records, batch.work))
+        for customer, entry in batch.changed.items():
+            self._cache[customer] = entry
+        for customer in batch.used:
+            if customer in self._cache:
+                self._cache.move_to_end(customer)
+        while len(self._cache) > self._cache_records:
+            self._cache.popitem(last=False)
+        for (topic, outcome), count in batch.outcomes.items():
+            self._counters.records.labels(topic, outcome).inc(count)
+        for events in batch.work.events.values():
+            for event in events:
+                self._counters.events.labels(event.topic).inc()
+
+    # ------------------------------------------------------------------------------------------ relay
+
+    def streams(self) -> Mapping[str, int]:
+        owned = sorted(self._ledger.owned())
+        names = [f"{kind}[{shard}]" for shard in owned for kind in ("lifecycle", "dead-letter")]
+        return self._ledger.relay_positions(names)
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        kind, _, rest = stream.partition("[")
+        shard = int(rest[:-1])
+        if kind == "dead-letter":
+            return self._ledger.dead_letter_stream(shard, after, limit)
+        return self._store.outgoing(shard, after, limit) if after < self._last_of(shard) else []
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        self._ledger.acknowledged(stream, number)
+
+    def settle(self) -> None:
+        """Nothing else to do: save relay positions, and wake the recycled leads whose time has come."""
+        self._wake()
+        self._ledger.settle()
+
+    def pending(self) -> int:
+        pending = 0
+        for stream, number in self.streams().items():
+            kind, _, rest = stream.partition("[")
+            if kind == "lifecycle":
+                pending += max(0, self._last_of(int(rest[:-1])) - number)
+            else:
+                pending += len(self._ledger.dead_letter_stream(int(rest[:-1]), number, 1000))
+        return pending
+
+    def _last_of(self, shard: int) -> int:
+        if shard not in self._last:
+            self._last[shard] = self._store.last_number(shard)
+        return self._last[shard]
+
+    # ------------------------------------------------------------------------------------------ ticks
+
+    def _wake(self) -> None:
+        due = self._store.due(self._ledger.owned(), self._clock())
+        if not due:
+            return
+        work = Work.none()
+        for shard, wake in due:
+            name = f"wake/{wake.customer_id}/{wake.recycling.source}/{wake.recycling.id}"
+            if not self._store.has_forwarded(shard, name):
+                work.forward(shard, name, _tick(shard, wake))
+            work.wakes[wake.customer_id] = (shard, None)
+        self._last.update(self._store.commit([], work))
+
+
+def _tick(shard: int, wake: Wake) -> Forwarded:
+    """The record that says that time has come to where a recycled lead was waiting (FOLD.md 20)."""
+    message = encode(
+        MOVED.name,
+        TICK_TYPE,
+        LifecycleTick(customer_id=wake.customer_id, recycled=wake.recycling),
+        source=SOURCE,
+        id=f"{wake.customer_id}/wake/{wake.recycling.source}/{wake.recycling.id}",
+        occurred_at=wake.at,
+        recorded_at=wake.at,
+    )
+    assert message.key is not None
+    assert message.value is not None
+    assert message.timestamp is not None
+    return Forwarded(partition=shard, key=message.key, value=message.value, headers=message.headers, timestamp=message.timestamp)
+
+
+class _Batch:
+    """One batch while it is being decided: what it would change, before any of it counts."""
+
+    def __init__(self, store: Store, policy: Policy, cache: Mapping[str, tuple[int, Record]]) -> None:
+        self._store = store
+        self._policy = policy
+        self._cache = cache
+        self._loaded: dict[str, Record] = {}
+        self.work: Final = Work.none()
+        self.changed: Final[dict[str, tuple[int, Record]]] = {}
+        self.used: Final[set[str]] = set()
+        self.outcomes: Final[defaultdict[tuple[str, str], int]] = defaultdict(int)
+
+    def take_in(self, records: Sequence[KafkaRecord]) -> None:
+        """Decode and decide, record by record, in the order in which they came."""
+        decoded = [(record, self._decode(record)) for record in records]
+        self._load(fact for _, fact in decoded if isinstance(fact, Fact))
+        for record, fact in decoded:
+            if isinstance(fact, Undecodable):
+                self._bury(record, "Undecodable", fact.reason, fact.path)
+            elif murmur2(fact.customer_id.encode(), self._store.shards) != record.partition:
+                self._send_home(record, fact)
+            else:
+                self._accept(record, fact)
+
+    def _decode(self, record: KafkaRecord) -> Fact | Undecodable:
+        fact = decode(record)
+        if isinstance(fact, Fact) and isinstance(fact.data, StatusSet) and not self._policy.tables.knows(fact.data.status):
+            known = ", ".join(self._policy.tables.names())
+            return Undecodable(f"{fact.data.status!r} is a status of no version of the table; there are {known}", "$.status")
+        return fact
+
+    def _load(self, facts: Iterable[Fact]) -> None:
+        missing: defaultdict[int, set[str]] = defaultdict(set)
+        for fact in facts:
+            if fact.customer_id not in self._cache:
+                missing[murmur2(fact.customer_id.encode(), self._store.shards)].add(fact.customer_id)
+        for shard, customers in missing.items():
+            self._loaded.update(self._store.load(shard, customers, self._policy))
+
+    def _record(self, customer_id: str) -> Record:
+        self.used.add(customer_id)
+        if customer_id in self.changed:
+            return self.changed[customer_id][1]
+        if customer_id in self._cache:
+            return self._cache[customer_id][1]
+        return self._loaded.get(customer_id) or Record(customer_id)
+
+    def _accept(self, record: KafkaRecord, fact: Fact) -> None:
+        before = self._record(fact.customer_id)
+        accepted = accept(before, fact, (record.topic, record.partition, record.offset), self._policy)
+        if accepted.refused is not None:
+            self._refuse(record, accepted.refused)
+        if not accepted.events:
+            self.outcomes[record.topic, "repeated" if accepted.refused is None else "IdentityConflict"] += 1
+            return
+        self.outcomes[record.topic, "accepted"] += 1
+        self.changed[fact.customer_id] = (record.partition, accepted.record)
+        self.work.record(record.partition, fact.customer_id, accepted.record.version, accepted.events)
+        self._note_wake(record.partition, before, accepted.record)
+
+    def _note_wake(self, shard: int, before: Record, after: Record) -> None:
+        was = before.fold.state.lead if before.fold.state is not None else None
+        now = after.fold.state.lead if after.fold.state is not None else None
+        if now is None or (was is not None and (was.wake_at, was.recycling) == (now.wake_at, now.recycling)):
+            return
+        standing = now.wake_at is not None and now.recycling is not None
+        if standing or (was is not None and was.wake_at is not None):
+            wake = Wake(after.customer_id, now.wake_at or 0, now.recycling) if standing and now.recycling else None
+            self.work.wakes[after.customer_id] = (shard, wake)
+
+    def _refuse(self, arrived: KafkaRecord, refused: Known) -> None:
+        """Bury the one of two facts of one identity that is not the fact; the earlier one is written anew from what is stored."""
+        fact = refused.fact
+        record = arrived
+        if refused.origin != (arrived.topic, arrived.partition, arrived.offset):
+            message = encode(
+                _TOPIC_OF.get(fact.type, MOVED.name),
+                fact.type,
+                fact.data,
+                source=fact.source,
+                id=fact.id,
+                occurred_at=fact.occurred_at,
+                recorded_at=fact.recorded_at,
+            )
+            topic, partition, offset = refused.origin
+            stamp = message.timestamp or 0
+            record = KafkaRecord(topic, partition, offset, stamp, message.key, message.value, message.headers)
+        reason = (
+            f"another fact of {fact.customer_id!r} has the same source {fact.source!r} and id {fact.id!r}, and other content: "
+            "a correction is a new fact with an id of its own"
+        )
+        self._bury(record, "IdentityConflict", reason, "header ce_id")
+
+    def _bury(self, record: KafkaRecord, error: str, reason: str, path: str) -> None:
+        self.work.letters.append(DeadLetter(record=record, error=error, reason=reason, path=path))
+        self.outcomes[record.topic, error] += 1
+
+    def _send_home(self, record: KafkaRecord, fact: Fact) -> None:
+        home = murmur2(fact.customer_id.encode(), self._store.shards)
+        assert record.key is not None
+        assert record.value is not None
+        message = Forwarded(partition=home, key=record.key, value=record.value, headers=record.headers, timestamp=record.timestamp)
+        self.work.forward(record.partition, f"moved/{record.topic}/{record.partition}/{record.offset}", message)
+        self.outcomes[record.topic, "moved"] += 1

@@ -1,0 +1,53 @@
+"""The settings of lifecycle: environment variables with the prefix ``HANDOFF_``."""
+
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.topics import PARTITIONS
+
+
+class Settings(BaseSettings):
+    """Every setting that lifecycle reads."""
+
+    model_config = SettingsConfigDict(env_prefix="HANDOFF_", extra="ignore")
+
+    kafka: Annotated[str, Field(description="Bootstrap servers, host:port, several separated by commas.")] = "127.0.0.1:9092"
+    data_dir: Annotated[Path, Field(description="Where the service keeps its database.")] = Path(".handoff")
+    database: Annotated[str, Field(description="`sqlite`: one file per service in the data directory.")] = "sqlite"
+    partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every customer-keyed topic; never changed.")] = (
+        PARTITIONS
+    )
+    host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
+    lifecycle_port: Annotated[int, Field(ge=1, le=65535, description="The port of lifecycle's HTTP server.")] = 8081
+    time_zone: Annotated[str, Field(description="The business time zone (IANA): where a bare date begins.")] = "UTC"
+    status_table: Annotated[Path | None, Field(description="A status table of your own. Not read by this version.")] = None
+    instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
+    cache_records: Annotated[int, Field(ge=0, description="How many customer records are kept in memory.")] = 20_000
+    watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0
+
+    @field_validator("database")
+    @classmethod
+    def _only_sqlite(cls, database: str) -> str:
+        if database != "sqlite":
+            raise ValueError(f"{database.partition(':')[0]!r} is not supported by this version: use sqlite")
+        return database
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from error
+        return name
+
+    @field_validator("status_table")
+    @classmethod
+    def _default_table_only(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            raise ValueError(f"a status table of your own ({path}) is not read by this version: unset HANDOFF_STATUS_TABLE")
+        return path

@@ -1,0 +1,231 @@
+"""The store of lifecycle: the eventsourcing library's recorders, one table of events per shard, in one file.
+
+What a poll brings about is one transaction: events, positions, dead letters (:class:`events.bus.ledger.Ledger`) and the
+instants at which recycled leads come back. The notification log of each shard's table is its outgoing stream.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+from msgspec import Struct
+
+from events.bus.ledger import Cursor, DeadLetter, Fenced, Ledger, Outgoing
+from events.facts import FactRef
+from events.record import Message
+from events.record import Record as KafkaRecord
+from events.topics import MOVED
+from services.lifecycle.domain.events import AnyEvent, FactAccepted
+from services.lifecycle.domain.record import Record, restore
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.mapper import FORWARDED, Forwarded, fact_from_bytes, from_bytes, to_bytes
+from services.lifecycle.outbound import messages_of
+
+_WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
+    customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"""
+_WAKE_INDEX: Final = "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)"
+_QUERY_VALUES_MAX: Final = 500
+
+
+class Wake(Struct, frozen=True):
+    """A recycled lead comes back at an instant, if the recycling still stands then."""
+
+    customer_id: str
+    at: int
+    recycling: FactRef
+
+
+class Work(Struct):
+    """What a batch brings about, to be written in one transaction."""
+
+    events: dict[int, list[StoredEvent]]
+    letters: list[DeadLetter]
+    wakes: dict[str, tuple[int, Wake | None]]
+
+    @classmethod
+    def none(cls) -> "Work":
+        """Nothing yet."""
+        return cls(defaultdict(list), [], {})
+
+    def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:
+        """Events of a customer's record, whose versions end at ``version``."""
+        first = version - len(events) + 1
+        self.events[shard] += [
+            StoredEvent(customer_id, first + number, event.TOPIC, to_bytes(event)) for number, event in enumerate(events)
+        ]
+
+    def forward(self, shard: int, name: str, message: Forwarded) -> None:
+        """A message to send from a shard, once by this name."""
+        self.events[shard].append(StoredEvent(_ours(name), 1, FORWARDED, to_bytes(message)))
+
+
+def _ours(name: str) -> str:
+    """A name for a message of our own in a table of customers: no customer id has a control character."""
+    return f"\x01{name}"
+
+
+class Store:
+    """Records by customer, in shards. Thread-safe for reading; one thread writes."""
+
+    def __init__(self, path: Path | str, shards: int, *, code_version: str, identity: Callable[[str], str] = str) -> None:
+        self._datastore = SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=15)
+        self._recorders = [
+            SQLiteApplicationRecorder(self._datastore, events_table_name=f"shard_{shard:03d}_events") for shard in range(shards)
+        ]
+        for recorder in self._recorders:
+            recorder.create_table()
+        with self._begin() as cursor:
+            cursor.execute(_WAKE_TABLE)
+            cursor.execute(_WAKE_INDEX)
+        self.ledger: Final = Ledger(self._begin, service="lifecycle", code_version=code_version, identity=identity)
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are: partitions of every customer-keyed topic."""
+        return len(self._recorders)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._datastore.close()
+
+    @contextmanager
+    def _begin(self) -> Iterator[sqlite3.Cursor]:
+        with self._datastore.transaction(commit=True) as cursor:
+            yield cursor.sqlite_cursor
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Cursor]:
+        with self._datastore.transaction(commit=False) as cursor:
+            yield cursor.sqlite_cursor
+
+    # ---------------------------------------------------------------------------------------- records
+
+    def load(self, shard: int, customers: Collection[str], policy: Policy) -> dict[str, Record]:
+        """The records of some customers of a shard; one that nothing is known of is left out."""
+        table = self._recorders[shard].events_table_name
+        facts: defaultdict[str, list[FactAccepted]] = defaultdict(list)
+        versions: dict[str, int] = {}
+        asked = list(customers)
+        with self._read() as cursor:
+            for start in range(0, len(asked), _QUERY_VALUES_MAX):
+                some = asked[start : start + _QUERY_VALUES_MAX]
+                marks = ",".join("?" * len(some))
+                cursor.execute(
+                    f"SELECT originator_id, state FROM {table} WHERE originator_id IN ({marks}) AND topic = 'fact'"
+                    " ORDER BY originator_id, originator_version",
+                    some,
+                )
+                for customer, state in cursor.fetchall():
+                    facts[customer].append(fact_from_bytes(state))
+                cursor.execute(
+                    f"SELECT originator_id, max(originator_version) FROM {table} WHERE originator_id IN ({marks})"
+                    " GROUP BY originator_id",
+                    some,
+                )
+                versions.update(cursor.fetchall())
+        return {
+            customer: restore(customer, accepted, versions[customer], max(event.recorded_at for event in accepted), policy)
+            for customer, accepted in facts.items()
+        }
+
+    def events_of(self, shard: int, customer_id: str) -> list[tuple[int, AnyEvent]]:
+        """All events of a customer's record with their versions, oldest first."""
+        stored = self._recorders[shard].select_events(customer_id)
+        events = ((row.originator_version, from_bytes(row.topic, row.state)) for row in stored)
+        return [(version, event) for version, event in events if not isinstance(event, Forwarded)]
+
+    def has_forwarded(self, shard: int, name: str) -> bool:
+        """Whether a message of that name was ever sent from a shard."""
+        return bool(self._recorders[shard].select_events(_ours(name), limit=1))
+
+    def customers(self) -> int:
+        """How many customer records there are."""
+        count = 0
+        with self._read() as cursor:
+            for recorder in self._recorders:
+                cursor.execute(f"SELECT count(DISTINCT originator_id) FROM {recorder.events_table_name} WHERE topic = 'fact'")
+                count += cursor.fetchone()[0]
+        return count
+
+    def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, int]:
+        """Write a batch's outcome and its positions in one transaction; answers with the last number of each stream it grew.
+
+        Raises ``Fenced`` where another worker owns a log or has written a record.
+        """
+        last: dict[int, int] = {}
+        with self.ledger.transaction(records) as cursor:
+            for shard, events in work.events.items():
+                last[shard] = self._insert(cursor, shard, events)
+            if work.letters:
+                self.ledger.bury(cursor, work.letters)
+            for customer_id, (shard, wake) in work.wakes.items():
+                _set_wake(cursor, shard, customer_id, wake)
+        return last
+
+    def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
+        try:
+            numbers = self._recorders[shard]._insert_events(cursor, events)  # type: ignore[arg-type]
+        except (IntegrityError, sqlite3.IntegrityError) as error:
+            raise Fenced(f"another worker has written to shard {shard}: {error}") from error
+        assert numbers
+        return numbers[-1]
+
+    # ------------------------------------------------------------------------------- outgoing streams
+
+    def last_number(self, shard: int) -> int:
+        """The number of the newest entry of a shard's stream."""
+        return self._recorders[shard].max_notification_id() or 0
+
+    def outgoing(self, shard: int, after: int, limit: int) -> list[Outgoing]:
+        """Entries of a shard's stream: what each stored event publishes."""
+        notifications = self._recorders[shard].select_notifications(after + 1, limit)
+        return [
+            Outgoing(each.id, self._messages(str(each.originator_id), each.originator_version, each.topic, each.state))
+            for each in notifications
+        ]
+
+    def _messages(self, customer_id: str, version: int, topic: str, state: bytes) -> tuple[Message, ...]:
+        if topic == FactAccepted.TOPIC:
+            return ()
+        event = from_bytes(topic, state)
+        if not isinstance(event, Forwarded):
+            return messages_of(customer_id, version, event)
+        message = Message(
+            topic=MOVED.name,
+            key=event.key,
+            value=event.value,
+            headers=event.headers,
+            partition=event.partition,
+            timestamp=event.timestamp,
+        )
+        return (message,)
+
+    # ------------------------------------------------------------------------------------------ wakes
+
+    def due(self, shards: Collection[int], instant: int) -> list[tuple[int, Wake]]:
+        """The recycled leads whose time has come, with their shard."""
+        if not shards:
+            return []
+        marks = ",".join("?" * len(shards))
+        with self._read() as cursor:
+            cursor.execute(
+                f"SELECT shard, customer_id, at, source, id FROM wake WHERE shard IN ({marks}) AND at <= ? ORDER BY at LIMIT 500",
+                (*shards, instant),
+            )
+            rows = cursor.fetchall()
+        return [(shard, Wake(customer, at, FactRef(source=source, id=id_))) for shard, customer, at, source, id_ in rows]
+
+
+def _set_wake(cursor: Cursor, shard: int, customer_id: str, wake: Wake | None) -> None:
+    if wake is None:
+        cursor.execute("DELETE FROM wake WHERE customer_id = ?", (customer_id,))
+        return
+    cursor.execute(
+        "INSERT OR REPLACE INTO wake (customer_id, shard, at, source, id) VALUES (?, ?, ?, ?, ?)",
+        (customer_id, shard, wake.at, wake.recycling.source, wake.recycling.id),
+    )

@@ -1,0 +1,109 @@
+"""Typed reading of a YAML tree: every method gives the value, or adds a problem that says what was expected and gives None."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from events.values import format_instant, parse_instant
+from services.routing.yaml_tree import Entries, Items, Place, Problem, Scalar, Tree
+
+TEXT_MAX: Final = 200
+NUMBER_MAX: Final = 2**53
+"""The largest whole number that every reader of JSON gets exactly."""
+DATE_LENGTH: Final = len("2026-01-31")
+
+
+class Reader:
+    """Reads one file; ``problems`` is what was wrong so far."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+
+    def fail(self, at: Place, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(at.problem(message))
+
+    def entries(self, tree: Tree, known: Collection[str] | None, required: Collection[str] = ()) -> Mapping[str, Tree] | None:
+        """A mapping with these keys (any keys where ``known`` is None)."""
+        if not isinstance(tree, Entries):
+            self.fail(tree.place, f"a mapping (key: value) is expected, not {tree}")
+            return None
+        for name in tree.entries:
+            if known is not None and name not in known:
+                self.fail(tree.keys[name], f"unknown key{meant(name, known)}")
+        for name in required:
+            if name not in tree.entries:
+                self.fail(tree.place, f"{name!r} is missing")
+        return tree.entries
+
+    def items(self, tree: Tree) -> tuple[Tree, ...]:
+        """The entries of a list."""
+        if not isinstance(tree, Items):
+            self.fail(tree.place, f"a list is expected, not {tree}")
+            return ()
+        return tree.items
+
+    def text(self, tree: Tree, what: str = "text", length_max: int = TEXT_MAX) -> str | None:
+        """A text that is not empty."""
+        if not isinstance(tree, Scalar) or tree.kind != "str":
+            quotes = ": put it in quotes" if isinstance(tree, Scalar) and tree.kind != "null" else ""
+            self.fail(tree.place, f"{what} is expected, not {tree}{quotes}")
+            return None
+        if not tree.text.strip() or len(tree.text) > length_max or not tree.text.isprintable():
+            self.fail(tree.place, f"{what} has 1 to {length_max} printable characters")
+            return None
+        return tree.text
+
+    def integer(self, tree: Tree, least: int, most: int) -> int | None:
+        """A whole number in this range."""
+        if not isinstance(tree, Scalar) or tree.kind != "int":
+            self.fail(tree.place, f"a whole number is expected, not {tree}")
+            return None
+        number = int(tree.text.replace("_", ""), 10) if tree.text.lstrip("+-").replace("_", "").isdecimal() else None
+        if number is None or not least <= number <= most:
+            self.fail(tree.place, f"a whole number from {least} to {most} is expected, not {tree.text}")
+            return None
+        return number
+
+    def boolean(self, tree: Tree) -> bool | None:
+        """True or false."""
+        if not isinstance(tree, Scalar) or tree.kind != "bool":
+            self.fail(tree.place, f"true or false is expected, not {tree}")
+            return None
+        return tree.text.lower() == "true"
+
+    def scalar(self, tree: Tree) -> str | int | bool | None:
+        """A text, a whole number, true or false: whatever it looks like."""
+        match tree:
+            case Scalar(kind="bool"):
+                return self.boolean(tree)
+            case Scalar(kind="int"):
+                return self.integer(tree, -NUMBER_MAX, NUMBER_MAX)
+            case _:
+                return self.text(tree)
+
+    def choice(self, tree: Tree, choices: Collection[str]) -> str | None:
+        """One of a few words."""
+        word = self.text(tree, " or ".join(choices))
+        if word is None or word in choices:
+            return word
+        self.fail(tree.place, f"{word!r} is not one of {', '.join(choices)}{meant(word, choices)}")
+        return None
+
+    def instant(self, tree: Tree) -> str | None:
+        """A time with its offset, or a date (its first instant in UTC), as Handoff writes it."""
+        if not isinstance(tree, Scalar):
+            self.fail(tree.place, f"a time is expected, not {tree}")
+            return None
+        try:
+            return format_instant(parse_instant(f"{tree.text}T00:00:00Z" if len(tree.text) == DATE_LENGTH else tree.text))
+        except ValueError as error:
+            self.fail(tree.place, str(error))
+            return None
+
+
+def meant(word: str, known: Collection[str]) -> str:
+    """What was probably meant, to be appended to a message."""
+    folded = {name.casefold(): name for name in known}
+    close = get_close_matches(word.casefold()[:TEXT_MAX], folded, n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""

@@ -1,0 +1,43 @@
+"""What all tests share: hypothesis settings, names that nobody else uses, and one real Kafka for those who ask for it."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from handoff.broker import EmbeddedKafka
+
+# A failure prints the blob that reproduces it; in CI every run tries the same examples.
+settings.register_profile("local", deadline=None, print_blob=True)
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A broker of this test session. Tests that stop it start it again; everybody uses topics and groups of their own."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def unique() -> Callable[[str], str]:
+    """Makes a name of its own for topics, groups and members of one test."""
+    numbers = itertools.count(1)
+    return lambda prefix: f"{prefix}-{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """``eventually(condition, seconds=10, doing=…)``: returns when the condition holds, fails when it does not within the time."""
+
+    def wait(condition: Callable[[], object], seconds: float = 10.0, doing: Callable[[], object] = lambda: None) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
+            doing()
+
+    return wait
