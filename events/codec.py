@@ -95,7 +95,7 @@ def content(fact: Fact) -> bytes:
     The SHA-256 of it decides which of two facts with the same identity stands (FOLD.md, rule 2). It is of the decoded
     data: spelling (100.0 or 100.00), the order of fields, unknown fields and absent or null make no difference.
     """
-    return _encoder().encode((fact.type, fact.occurred_at, fact.data))
+    return _canonical().encode((fact.type, fact.occurred_at, fact.data))
 
 
 def types_of(topic: str) -> Mapping[str, type[Data]]:
@@ -183,3 +183,8 @@ def _decoder(data_type: type[Data]) -> Decoder[Data]:
 @cache
 def _encoder() -> Encoder:
     return Encoder(order="deterministic")
+
+
+@cache
+def _canonical() -> Encoder:
+    return Encoder(order="sorted")

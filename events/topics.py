@@ -174,6 +174,7 @@ REQUEST: Final = Topic(
         "routing.progress.reported.v1": requests.ProgressReported,
     },
     keyed=False,
+    value_max=RECORD_BYTES_MAX,
 )
 DIRECTORY: Final = Topic(name="crm.directory.v1", writer="operations", purpose="the sales force", keyed=False)
 RULES: Final = Topic(name="routing.rules.v1", writer="operations", purpose="routing rules", keyed=False)

@@ -54,9 +54,9 @@ class Segment(NamedTuple):
     count: int
     without_amount: int
     amount: int
-    worst: int
-    likely: int
-    upside: int
+    worst: int = 0
+    likely: int = 0
+    upside: int = 0
 
 
 class Rule(StrEnum):

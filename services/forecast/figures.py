@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import FOREVER
-from services.forecast.store import IN_FORCE
+from services.forecast.store import IN_FORCE, sliced
 
 _HALF: Final = 32
 _LOW: Final = (1 << _HALF) - 1
@@ -69,19 +69,19 @@ class Figures:
 
     def last_due(self, as_of: int) -> int:
         """The latest instant up to ``as_of`` at which anything became true. While it is the same, time has changed no figure."""
-        one = "SELECT coalesce(max(valid_from), 0) FROM {} WHERE valid_from <= ?"
-        return max(
-            int(self._connection.execute(one.format(table), (as_of,)).fetchone()[0]) for table in ("deal_history", "status_history")
-        )
+        query = "SELECT coalesce(max(instant), 0) FROM boundary WHERE instant <= ?"
+        return int(self._connection.execute(query, (as_of,)).fetchone()[0])
 
-    def segments(self, moment: Moment, by: str | None = None, *, daily: bool = False) -> list[Segment]:
-        """All deals at a moment, added up as far as the rules allow; ``daily`` where days matter."""
+    def segments(self, moment: Moment, by: str | None = None, *, for_period: bool = False) -> list[Segment]:
+        """All deals at a moment, added up as far as the rules allow. Days and categories are for periods only."""
         group = "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "", "NULL")
-        daily = daily or by == "quarter"
-        sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in _AMOUNTS)
+        day = "day" if for_period or by == "quarter" else "NULL"
+        amounts = _AMOUNTS if for_period else _AMOUNTS[:1]
+        sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in amounts)
+        deals = sliced("deal_history", f"{group} AS key, state, currency, probability, {day} AS day, {', '.join(amounts)}")
         rows = self._connection.execute(
-            f"SELECT {group}, state, currency, probability, {'day' if daily else 'NULL'}, count(*), count(*) - count(amount), {sums}"
-            f" FROM deal_history INDEXED BY deal_slice WHERE {IN_FORCE} GROUP BY 1, 2, 3, 4, 5",
+            f"SELECT key, state, currency, probability, day, count(*), count(*) - count(amount), {sums} FROM {deals}"
+            " GROUP BY key, state, currency, probability, day",
             moment._asdict(),
         )
         found = [Segment(*row[:7], *_joined(row[7:])) for row in rows]
@@ -92,16 +92,14 @@ class Figures:
 
     def stages(self, moment: Moment) -> dict[str, str]:
         """The stage of every customer's record at a moment."""
-        rows = self._connection.execute(f"SELECT customer_id, stage FROM status_history WHERE {IN_FORCE}", moment._asdict())
+        rows = self._connection.execute(f"SELECT * FROM {sliced('status_history', 'customer_id, stage')}", moment._asdict())
         return dict(rows.fetchall())
 
     def currencies(self, moment: Moment) -> dict[str, int]:
         """How many deals there are in each currency at a moment."""
-        rows = self._connection.execute(
-            f"SELECT currency, count(*) FROM deal_history INDEXED BY deal_slice WHERE {IN_FORCE} AND currency IS NOT NULL GROUP BY 1",
-            moment._asdict(),
-        )
-        return dict(rows.fetchall())
+        deals = sliced("deal_history", "currency")
+        query = f"SELECT currency, count(*) FROM {deals} WHERE currency IS NOT NULL GROUP BY currency"
+        return dict(self._connection.execute(query, moment._asdict()).fetchall())
 
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""

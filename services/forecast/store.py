@@ -2,7 +2,8 @@
 
 Both histories are bitemporal. A row says: from ``valid_from`` to ``valid_to`` (business time) it was so, and that is what was
 known from ``recorded_from`` to ``recorded_to`` (the log's time). Intervals contain their beginning and not their end, and
-``FOREVER`` is the end of what still holds. So one condition, :data:`IN_FORCE`, answers for now and for any past instant.
+``FOREVER`` is the end of what still holds. So one condition, :data:`IN_FORCE`,
+answers for now and for any past instant.
 """
 
 import queue
@@ -14,10 +15,21 @@ from pathlib import Path
 from typing import Final
 
 from services.forecast.domain import Deal
-from services.forecast.periods import business_day
+from services.forecast.periods import FOREVER, business_day
 
-IN_FORCE: Final = "recorded_to > :known_at AND recorded_from <= :known_at AND valid_from <= :as_of AND valid_to > :as_of"
+IN_FORCE: Final = "valid_from <= :as_of AND valid_to > :as_of AND recorded_from <= :known_at AND recorded_to > :known_at"
 """What held at ``as_of``, as it was known at ``known_at`` (both inclusive)."""
+
+
+def sliced(table: str, columns: str) -> str:
+    """All rows of a history that are :data:`IN_FORCE`, by the index ``<table>_slice``.
+
+    It asks in two steps, what is known to this day and what was known then, because an index can be entered at a range of one
+    column only: so a live answer reads what holds now, and nothing of the past.
+    """
+    rows = f"SELECT {columns} FROM {table} INDEXED BY {table}_slice WHERE {IN_FORCE}"
+    return f"({rows} AND recorded_to = {FOREVER} UNION ALL {rows} AND recorded_to < {FOREVER})"
+
 
 SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")
 DEAL_COLUMNS: Final = (*Deal._fields, "closed_at", "image")
@@ -32,15 +44,16 @@ CREATE TABLE IF NOT EXISTS deal_history (
     owner TEXT, product TEXT, source TEXT, region TEXT, closed_at INTEGER, image TEXT NOT NULL,
     PRIMARY KEY (customer_id, deal_id, valid_from, recorded_from));
 -- All that totals need, so that they are read from this index alone, past the images.
-CREATE INDEX IF NOT EXISTS deal_slice ON deal_history (recorded_to, recorded_from, valid_from, valid_to, {", ".join(Deal._fields)},
-    customer_id);
-CREATE INDEX IF NOT EXISTS deal_due ON deal_history (valid_from);
+CREATE INDEX IF NOT EXISTS deal_history_slice ON deal_history (
+    recorded_to, valid_to, valid_from, recorded_from, customer_id, {", ".join(Deal._fields)});
 CREATE TABLE IF NOT EXISTS status_history (
     customer_id TEXT NOT NULL,
     valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL, recorded_from INTEGER NOT NULL, recorded_to INTEGER NOT NULL,
     stage TEXT NOT NULL, name TEXT NOT NULL, probability INTEGER NOT NULL,
     PRIMARY KEY (customer_id, valid_from, recorded_from)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS status_due ON status_history (valid_from);
+CREATE INDEX IF NOT EXISTS status_history_slice ON status_history (recorded_to, valid_to, valid_from, recorded_from, stage);
+-- Every instant at which a figure may change by the passing of business time alone.
+CREATE TABLE IF NOT EXISTS boundary (instant INTEGER PRIMARY KEY);
 -- The last version taken in of every customer; parts: how many parts of an unfinished message are held.
 CREATE TABLE IF NOT EXISTS customer (
     customer_id TEXT PRIMARY KEY, version INTEGER NOT NULL, recorded_at INTEGER NOT NULL, parts INTEGER NOT NULL) WITHOUT ROWID;

@@ -28,12 +28,13 @@ class History:
 
     def __init__(self, table: str, keys: Sequence[str], columns: Sequence[str]) -> None:
         key = " AND ".join(f"{name} = ?" for name in keys)
-        known = f"FROM {table} WHERE {key} AND recorded_to = {FOREVER}"
         state = ", ".join((*keys, *SPAN, *columns))
         marks = ", ".join("?" * (len(keys) + len(SPAN) + len(columns)))
+        # The plus keeps the planner to the primary key: the other index begins with recorded_to, which all open rows share.
+        known = f"FROM {table} WHERE {key} AND +recorded_to = {FOREVER}"
         one = f"{key} AND valid_from = ? AND recorded_from = ?"
         self._forget = f"DELETE {known} AND valid_from >= ? AND recorded_from = ?"
-        self._close = f"UPDATE {table} SET recorded_to = ? WHERE {key} AND recorded_to = {FOREVER} AND valid_from >= ?"
+        self._close = f"UPDATE {table} SET recorded_to = ? WHERE {key} AND +recorded_to = {FOREVER} AND valid_from >= ?"
         self._before = f"SELECT valid_from, valid_to, recorded_from {known} AND valid_from < ? ORDER BY valid_from DESC LIMIT 1"
         self._shorten = f"UPDATE {table} SET valid_to = ? WHERE {one}"
         self._copy = (
@@ -51,11 +52,10 @@ class History:
         cursor.execute(self._forget, (*key, since, recorded))
         cursor.execute(self._close, (recorded, *key, since))
         self._cut(cursor, key, since, recorded)
-        ends = [*(at for at, _ in states[1:]), FOREVER]
-        cursor.executemany(
-            self._insert,
-            [(*key, at, end, recorded, FOREVER, *row) for (at, row), end in zip(states, ends, strict=True)] if states else [],
-        )
+        instants = [*(at for at, _ in states), FOREVER]
+        rows = [(*key, at, end, recorded, FOREVER, *row) for (at, row), end in zip(states, instants[1:], strict=True)]
+        cursor.executemany(self._insert, rows)
+        cursor.executemany("INSERT OR IGNORE INTO boundary (instant) VALUES (?)", [(at,) for at in (since, *instants[:-1])])
 
     def _cut(self, cursor: Cursor, key: tuple[str, ...], since: int, recorded: int) -> None:
         """End the state that lasts beyond ``since`` there."""

@@ -188,10 +188,11 @@ def _amounts(image: Image) -> Amounts:
 
 
 def _document(document: DocumentImage) -> Document:
+    amount = document.amount
     return Document(
         kind=document.kind,
         id=document.id,
-        amount=document.amount,
+        amount=None if amount is None else Money(amount=amount.amount, currency=amount.currency),
         included=document.included,
         replaced_by=document.replaced_by,
         state=document.state,

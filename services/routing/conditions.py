@@ -17,10 +17,11 @@ All entries of a mapping must hold.
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final, cast, get_args
 
 from events.facts import SourceKind, Stage
-from events.values import Money
+from events.values import Money, Price
 from services.routing.domain.rule_set import (
     ATTRIBUTES,
     FIELDS,
@@ -154,7 +155,7 @@ def _amount(read: Reader, name: str, tree: Tree) -> Money | None:
         read.fail(tree.place, f"{name} is an amount: compare it with one and its currency, such as 50000 EUR, not {tree}")
         return None
     try:
-        return Money.parse(written[1], written[2])
+        return Price(amount=Decimal(written[1]), currency=written[2])
     except ValueError as error:
         read.fail(tree.place, str(error))
         return None

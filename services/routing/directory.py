@@ -1,16 +1,14 @@
 """``directory.yaml``: the sales force as operations write it down, checked.
 
-In goes the file's content, out comes the directory, or :class:`~services.routing.yaml_tree.FileError` with everything that is wrong.
+In goes the file's content, out comes the directory, or :class:`~services.routing.yaml_tree.FileError` with all that is wrong.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import available_timezones
 
-from msgspec import Struct
-
 from events.reference import Directory, Rep
-from services.routing.reading import Reader, meant
+from services.routing.reading import Reader, Written, meant
 from services.routing.yaml_tree import FileError, Problem, Tree, parse
 
 REPS_MAX: Final = 10_000
@@ -19,14 +17,7 @@ _KEYS: Final = ("effective_from", "comment", "reps")
 _REP_KEYS: Final = Rep.__struct_fields__
 
 
-class DirectoryFile(Struct, frozen=True):
-    """What a file says. ``effective_from`` is None where it does not."""
-
-    content: Directory
-    effective_from: str | None
-
-
-def read_directory(content: bytes, name: str = "directory.yaml") -> DirectoryFile:
+def read_directory(content: bytes, name: str = "directory.yaml") -> Written[Directory]:
     """The directory in a file. Raises ``FileError`` with every problem, in the order of lines."""
     problems: list[Problem] = []
     tree = parse(content, problems)
@@ -36,7 +27,7 @@ def read_directory(content: bytes, name: str = "directory.yaml") -> DirectoryFil
     return found
 
 
-def _directory(read: Reader, tree: Tree) -> DirectoryFile | None:
+def _directory(read: Reader, tree: Tree) -> Written[Directory] | None:
     entries = read.entries(tree, _KEYS, required=["reps"])
     if entries is None or "reps" not in entries:
         return None
@@ -48,7 +39,7 @@ def _directory(read: Reader, tree: Tree) -> DirectoryFile | None:
         read.fail(entries["reps"].place, f"a directory has 1 to {REPS_MAX} reps")
     first: dict[str, int] = {}
     reps = [rep for item in listed if (rep := _rep(read, item, first)) is not None]
-    return DirectoryFile(Directory(reps=tuple(reps)), effective_from)
+    return Written(Directory(reps=tuple(reps)), effective_from)
 
 
 def _rep(read: Reader, tree: Tree, first: dict[str, int]) -> Rep | None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from events.values import format_instant, parse_instant
 from services.routing.yaml_tree import Entries, Items, Place, Problem, Scalar, Tree
@@ -11,6 +13,16 @@ TEXT_MAX: Final = 200
 NUMBER_MAX: Final = 2**53
 """The largest whole number that every reader of JSON gets exactly."""
 DATE_LENGTH: Final = len("2026-01-31")
+
+
+C = TypeVar("C")
+
+
+class Written(Struct, Generic[C], frozen=True):
+    """What a file says. ``effective_from`` is None where it does not say from when on it holds."""
+
+    content: C
+    effective_from: str | None
 
 
 class Reader:

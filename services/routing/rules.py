@@ -7,14 +7,14 @@ each problem with line and column, and what was probably meant.
 from collections.abc import Collection
 from typing import Final, get_args
 
-from msgspec import Struct
 from msgspec.json import encode
 
 from events.facts import Stage
 from services.routing.conditions import read_condition
 from services.routing.domain.decide import DEFAULT
-from services.routing.domain.match import CUT, SHOWN_CHARACTERS_MAX, shown
+from services.routing.domain.match import CUT, SHOWN_CHARACTERS_MAX, SHOWN_ENTRIES_MAX, shown
 from services.routing.domain.rule_set import (
+    FIELDS,
     ClearOwner,
     Condition,
     KeepOwner,
@@ -27,9 +27,8 @@ from services.routing.domain.rule_set import (
     Unassigned,
     tests_of,
 )
-from services.routing.reading import Reader, meant
-from services.routing.yaml_tree import Entries, FileError, Items, Place, Problem, Tree, parse
-from services.routing.yaml_tree import Scalar as Written
+from services.routing.reading import Reader, Written, meant
+from services.routing.yaml_tree import Entries, FileError, Items, Place, Problem, Scalar, Tree, parse
 
 MEMBERS_MAX: Final = 300
 WEIGHT_MAX: Final = 1000
@@ -41,14 +40,7 @@ _TARGET_KEYS: Final = ("pool", "rep", "target")
 _PSEUDO: Final[dict[str, Target]] = {"keep_owner": KeepOwner(), "clear_owner": ClearOwner(), "unassigned": Unassigned()}
 
 
-class RulesFile(Struct, frozen=True):
-    """What a file says. ``effective_from`` is None where it does not."""
-
-    content: RuleSet
-    effective_from: str | None
-
-
-def read_rules(content: bytes, reps: Collection[str], directory_version: int, name: str = "rules.yaml") -> RulesFile:
+def read_rules(content: bytes, reps: Collection[str], directory_version: int, name: str = "rules.yaml") -> Written[RuleSet]:
     """The rules in a file. ``reps`` are the ids in that version of the directory. Raises ``FileError`` with every problem."""
     problems: list[Problem] = []
     tree = parse(content, problems)
@@ -68,7 +60,7 @@ class _Rules:
         self._pools: dict[str, tuple[Member, ...]] = {}
         self._names: dict[str, int] = {}
 
-    def read(self, tree: Tree) -> RulesFile | None:
+    def read(self, tree: Tree) -> Written[RuleSet] | None:
         entries = self._read.entries(tree, _KEYS, required=["territories", "default"])
         if entries is None:
             return None
@@ -84,7 +76,7 @@ class _Rules:
             return None
         rules = RuleSet(territories=territories, pools=self._pools, default=default, route_again=route_again, comment=comment)
         self._check_trace(rules, entries["territories"].place)
-        return RulesFile(rules, effective_from)
+        return Written(rules, effective_from)
 
     # ----------------------------------------------------------------------------------- territories
 
@@ -143,8 +135,7 @@ class _Rules:
             case "pool":
                 return self._pool(value, owner)
             case _:
-                word = self._read.choice(value, _PSEUDO)
-                return None if word not in _PSEUDO else _PSEUDO[word]
+                return _PSEUDO.get(self._read.choice(value, _PSEUDO) or "")
 
     # ----------------------------------------------------------------------------------------- pools
 
@@ -183,7 +174,7 @@ class _Rules:
         return tuple(members)
 
     def _member(self, tree: Tree, path: str) -> Member | None:
-        if isinstance(tree, Written):
+        if isinstance(tree, Scalar):
             rep_id = self._rep(tree, path)
             return None if rep_id is None else Member(rep_id)
         entries = self._read.entries(tree, ("rep", "weight"), required=["rep"])
@@ -210,8 +201,12 @@ class _Rules:
 
     def _check_trace(self, rules: RuleSet, at: Place) -> None:
         """Every territory may have to be tried, with a value as long as values are shown."""
-        longest = 4 * len(shown("x" * SHOWN_CHARACTERS_MAX) + CUT)
-        size = sum(len(encode((test.field, shown(test.operand)))) + longest + 60 for test in tests_of(rules))
+        size = sum(len(encode((test.field, shown(test.operand)))) + _longest(test.field) + 60 for test in tests_of(rules))
         size += sum(len(encode(territory.name)) + 60 for territory in rules.territories)
         if size > TRACE_BYTES_MAX:
             self._read.fail(at, f"too many conditions: the trace of a decision could have {size} bytes, at most {TRACE_BYTES_MAX}")
+
+
+def _longest(field: str) -> int:
+    """The bytes that a value of the field may take in a trace."""
+    return 4 * (SHOWN_CHARACTERS_MAX + len(CUT)) * (SHOWN_ENTRIES_MAX + 1 if FIELDS.get(field) == "texts" else 1)

@@ -17,7 +17,7 @@ from kafka import TopicPartition as Place
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
-from events.bus import Assigned, Revoked
+from events.bus import Assigned, BusError, Revoked
 from events.bus.claims import starts
 from events.bus.kafka.clients import answers, connect
 from events.bus.kafka.cluster import Cluster
@@ -25,6 +25,8 @@ from events.record import Record, TopicPartition
 
 JOIN_SECONDS: Final = 0.05
 """How often to look for notes of the listener while there is no assignment."""
+LEARN_SECONDS: Final = 5.0
+LEARN_PAUSE_SECONDS: Final = 0.01
 CLOSE_MS: Final = 2_000
 READER_SETTINGS: Final[Mapping[str, Any]] = {
     "isolation_level": "read_committed",
@@ -88,7 +90,12 @@ class GroupConsumer:
         member = {"group_id": group, "group_instance_id": instance}
         self._client: Any = connect(KafkaConsumer, bootstrap, {**READER_SETTINGS, **GROUP_SETTINGS, **settings, **member})
         self._listener = _Listener(self._client)
-        self._client.subscribe(list(topics), listener=self._listener)
+        try:
+            self._client.subscribe(list(topics), listener=self._listener)
+            self._learn(topics)
+        except BaseException:
+            self.close()
+            raise
 
     def poll(self, seconds: float, records: int) -> Sequence[Record]:
         deadline = time.monotonic() + seconds
@@ -109,6 +116,20 @@ class GroupConsumer:
             self._client.close(autocommit=False, timeout_ms=CLOSE_MS)
         self._listener.notes.clear()
         self._give_back(self._held | self._unclaimed)
+
+    def _learn(self, topics: Sequence[str]) -> None:
+        """Wait for the layout of the topics.
+
+        Without it kafka-python joins the group all the same, is assigned nothing, and now and then stays so: the answer to a
+        request for no topics, sent by its constructor, counts as the answer to the one that ``subscribe`` asked for.
+        """
+        layout = self._client._cluster
+        deadline = time.monotonic() + LEARN_SECONDS
+        while missing := [topic for topic in topics if not layout.partitions_for_topic(topic)]:
+            if time.monotonic() > deadline:
+                raise BusError(f"no layout of {', '.join(missing)} within {LEARN_SECONDS:g} s")
+            layout.request_update()
+            time.sleep(LEARN_PAUSE_SECONDS)
 
     def _fetch(self, seconds: float, records: int) -> list[Record]:
         try:

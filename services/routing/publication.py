@@ -1,0 +1,141 @@
+"""From file to topic: ``rules.yaml`` and ``directory.yaml`` become versions when they change, and only when they are right.
+
+In goes a file, looked at about once a second; out goes a whole new version on the reference topic, once for every new content. A
+wrong file is logged once and reported for as long as it is wrong; the last good version stays in force.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from events.bus import Bus
+from events.reference import Directory, Version
+from events.topics import DIRECTORY, RULES
+from events.values import format_instant
+from services.routing.directory import read_directory
+from services.routing.domain.rule_set import RuleSet
+from services.routing.reading import Written
+from services.routing.rules import read_rules
+from services.routing.versions import FILE, Versions, message_of, raw
+from services.routing.yaml_tree import FILE_BYTES_MAX, FileError
+
+log = logging.getLogger(__name__)
+
+FIRST_EFFECTIVE_FROM: Final = "1970-01-01T00:00:00Z"
+"""The first version of a file that does not say otherwise holds for all the past."""
+SEND_SECONDS_MAX: Final = 10.0
+
+C = TypeVar("C", bound=Struct)
+
+
+class Source(Generic[C]):
+    """One file and its topic. ``read`` makes content of bytes, or raises ``FileError``; ``clock``: nanoseconds since 1970."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        path: Path,
+        versions: Versions[C],
+        read: Callable[[bytes], Written[C]],
+        clock: Callable[[], int],
+    ) -> None:
+        self._bus = bus
+        self._path = path
+        self._versions = versions
+        self._read = read
+        self._clock = clock
+        self._seen: object = None
+        self.problem: str | None = None
+        """What is wrong with the file, a line for each problem; None while it is right."""
+
+    def check(self, *, context: object = None) -> None:
+        """Look at the file, and publish it where it is new and right. Raises ``BusError``, and then nothing is lost.
+
+        A file that was looked at is not read again until it, or the ``context`` in which it is read, changes.
+        """
+        try:
+            stat = self._path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino, context)
+            if seen == self._seen:
+                return
+            with self._path.open("rb") as file:
+                content = file.read(FILE_BYTES_MAX + 1)
+        except OSError as error:
+            self._complain(f"{self._path}: {error.strerror or error}")
+            self._seen = None
+            return
+        self._take_in(content)
+        self._seen = seen
+
+    def _take_in(self, content: bytes) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        last = self._versions.newest_of_file
+        if last is not None and last.digest == digest:
+            self.problem = None
+            return
+        try:
+            written = self._read(content)
+        except FileError as error:
+            self._complain(str(error))
+            return
+        self._publish(written, digest, first=last is None)
+        self.problem = None
+
+    def _publish(self, written: Written[C], digest: str, *, first: bool) -> None:
+        newest = self._versions.newest
+        version = Version(
+            version=1 if newest is None else newest.version + 1,
+            effective_from=written.effective_from or (FIRST_EFFECTIVE_FROM if first else format_instant(self._clock())),
+            author=FILE,
+            content=raw(written.content),
+            digest=digest,
+        )
+        producer = self._bus.producer()
+        try:
+            producer.send([message_of(self._versions.topic, version)]).wait(SEND_SECONDS_MAX)
+        finally:
+            producer.close()
+        self._versions.refresh()
+        log.info("%s is version %d of %s", self._path.name, version.version, self._versions.topic)
+
+    def _complain(self, problem: str) -> None:
+        if problem != self.problem:
+            newest = self._versions.newest
+            stays = f"version {newest.version} stays" if newest else "there is no version yet"
+            log.error("%s is not taken over (%s):\n%s", self._path.name, stays, problem)
+        self.problem = problem
+
+
+class Reference:
+    """Rules and directory: their versions, and the files that they come from. Thread-safe for reading."""
+
+    def __init__(self, bus: Bus, *, rules: Path | None, directory: Path | None, clock: Callable[[], int]) -> None:
+        self.rules: Final = Versions(bus, RULES.name, RuleSet)
+        self.directory: Final = Versions(bus, DIRECTORY.name, Directory)
+        self._rules_file = Source(bus, rules, self.rules, self._read_rules, clock) if rules else None
+        self._directory_file = Source(bus, directory, self.directory, read_directory, clock) if directory else None
+
+    def refresh(self) -> None:
+        """Read the topics, and look at the files. Raises ``BusError``."""
+        self.directory.refresh()
+        self.rules.refresh()
+        if self._directory_file:
+            self._directory_file.check()
+        reps = self.directory.newest
+        if self._rules_file and reps:
+            self._rules_file.check(context=reps.version)
+
+    def problems(self) -> list[str]:
+        """What is wrong with files and topics; decisions go by the last good versions meanwhile."""
+        files = [source.problem for source in (self._directory_file, self._rules_file) if source]
+        found = [*files, self.directory.complaint, self.rules.complaint]
+        return [problem for problem in found if problem]
+
+    def _read_rules(self, content: bytes) -> Written[RuleSet]:
+        directory = self.directory.newest
+        assert directory is not None
+        return read_rules(content, [rep.rep_id for rep in directory.content.reps], directory.version)

@@ -1,0 +1,98 @@
+"""The versions of rules and directory, as their topics have them: whole, by every process, without a group.
+
+In go the records of a reference topic, out come the newest version and any earlier one by its number. A record that is no valid
+version, or repeats a number, changes nothing and is remembered as a complaint: whoever wrote it must write another.
+"""
+
+import threading
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from events.bus import Bus
+from events.record import Message, Record
+from events.reference import Version
+
+C = TypeVar("C", bound=Struct)
+
+
+class Known(Struct, Generic[C], frozen=True):
+    """A version with its content decoded."""
+
+    version: int
+    author: str
+    digest: str | None
+    content: C
+
+
+class Versions(Generic[C]):
+    """What a reference topic holds. Thread-safe."""
+
+    def __init__(self, bus: Bus, topic: str, content: type[C]) -> None:
+        self.topic = topic
+        self._bus = bus
+        self._version = msgspec.json.Decoder(Version)
+        self._content = msgspec.json.Decoder(content)
+        self._lock = threading.Lock()
+        self._offset = 0
+        self._known: dict[int, Known[C]] = {}
+        self._complaint: str | None = None
+
+    def refresh(self) -> None:
+        """Read what is new. Raises ``BusError``."""
+        with self._lock:
+            for record in self._bus.read(self.topic, self._offset):
+                self._take_in(record)
+                self._offset = record.offset + 1
+
+    @property
+    def newest(self) -> Known[C] | None:
+        """The last valid version on the topic: the one that holds."""
+        with self._lock:
+            return next(reversed(self._known.values()), None)
+
+    @property
+    def newest_of_file(self) -> Known[C] | None:
+        """The last valid version that was read from a file."""
+        with self._lock:
+            return next((known for known in reversed(self._known.values()) if known.author == FILE), None)
+
+    @property
+    def complaint(self) -> str | None:
+        """What was wrong with the last record, if something was."""
+        return self._complaint
+
+    def get(self, version: int) -> Known[C] | None:
+        """A version by its number, among those that were read."""
+        with self._lock:
+            return self._known.get(version)
+
+    def _take_in(self, record: Record) -> None:
+        try:
+            version = self._version.decode(record.value or b"")
+            content = self._content.decode(version.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._complaint = f"{self.topic} at {record.offset} is not a valid version: {error}"
+            return
+        if version.version in self._known:
+            self._complaint = f"{self.topic} at {record.offset} has version {version.version} again: ignored, give it a new number"
+            return
+        self._known[version.version] = Known(version.version, version.author, version.digest, content)
+        self._complaint = None
+
+
+FILE = "file"
+"""The author of versions that were read from a file."""
+
+
+def message_of(topic: str, version: Version) -> Message:
+    """The record that publishes a version."""
+    return Message(
+        topic=topic, key=None, value=msgspec.json.encode(version), headers=(("content-type", b"application/json"),), partition=0
+    )
+
+
+def raw(content: Struct) -> Raw:
+    """Content as a version carries it."""
+    return Raw(msgspec.json.encode(content))

@@ -1,0 +1,229 @@
+"""The ledger's promises: position and effect together, one owner, nothing of a refused transaction."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from events.bus import PositionLost
+from events.bus.ledger import DeadLetter, Fenced, Ledger
+from events.record import Message, Record, TopicPartition
+from tests.events.bus.toy import Database
+
+PLACE = TopicPartition("in", 0)
+OTHER = TopicPartition("in", 1)
+Make = Callable[..., Ledger]
+
+
+def records(first: int, count: int, place: TopicPartition = PLACE) -> list[Record]:
+    return [
+        Record(*place, first + n, 1_700_000_000_000 + n, b"key", f"v{first + n}".encode(), (("h", b"\xff\x00"),))
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Ledgers on one database, each with a connection of its own, as workers in several processes have it."""
+    databases: list[Database] = []
+
+    def made(kind: type[Ledger] = Ledger, identity: Callable[[str], str] = str) -> Ledger:
+        databases.append(Database(tmp_path / "toy.sqlite"))
+        return kind(databases[-1].begin, service="toy", code_version="7", identity=identity)
+
+    yield made
+    for database in databases:
+        database.close()
+
+
+def write(ledger: Ledger, batch: list[Record]) -> None:
+    fresh = ledger.fresh(batch)
+    with ledger.transaction(fresh) as cursor:
+        cursor.executemany("INSERT INTO fact VALUES (?, ?, ?, ?, ?)", [(*r.place, r.offset, r.key, r.value) for r in fresh])
+
+
+def written(ledger: Ledger) -> list[int]:
+    with ledger.transaction() as cursor:
+        cursor.execute("SELECT record_offset FROM fact ORDER BY rowid")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def test_a_claim_answers_with_what_the_last_owner_left(make: Make) -> None:
+    first = make()
+    assert first.claim([PLACE, OTHER]) == {PLACE: 0, OTHER: 0}
+    write(first, records(0, 5))
+    write(first, records(7, 3))  # offsets have gaps
+    assert first.owned() == {0, 1}
+    assert make().claim([PLACE, OTHER]) == {PLACE: 10, OTHER: 0}
+
+
+def test_records_taken_in_before_and_those_of_others_are_not_fresh(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    write(ledger, records(0, 5))
+    batch = [*records(3, 4), *records(0, 2, OTHER)]
+    assert ledger.fresh(batch) == records(5, 2)
+    ledger.release([PLACE])
+    assert ledger.fresh(batch) == []
+    assert ledger.owned() == set()
+
+
+def test_effect_and_position_are_written_together_or_not_at_all(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    with pytest.raises(ZeroDivisionError), ledger.transaction(records(0, 5)) as cursor:
+        cursor.execute("INSERT INTO fact VALUES ('in', 0, 0, NULL, NULL)")
+        raise ZeroDivisionError
+    assert written(ledger) == []
+    assert make().claim([PLACE]) == {PLACE: 0}
+
+
+def test_a_zombie_with_an_overlapping_batch_is_refused_and_nothing_is_written(make: Make) -> None:
+    zombie, owner = make(), make()
+    zombie.claim([PLACE, OTHER])
+    write(zombie, records(0, 100))
+    held = [*records(100, 100), *records(0, 3, OTHER)]  # read, then frozen
+    owner.claim([PLACE])
+    write(owner, records(100, 50))
+    with pytest.raises(Fenced, match=r"in\[0\] is no longer this worker's at 100"):
+        write(zombie, held)
+    assert written(owner) == list(range(150))  # and nothing of OTHER, which the zombie still owns
+    write(owner, records(150, 50))
+    assert written(owner) == list(range(200))
+
+
+def test_a_zombie_is_refused_though_the_new_owner_has_written_nothing_yet(make: Make) -> None:
+    zombie, owner = make(), make()
+    zombie.claim([PLACE])
+    owner.claim([PLACE])
+    with pytest.raises(Fenced):
+        write(zombie, records(0, 5))
+    assert written(owner) == []
+
+
+def test_without_the_token_the_zombie_gets_in(make: Make) -> None:
+    """The control arm: what the fence is for. Comparing offsets alone, as trackers do, lets the overlapping batch in."""
+
+    class Unfenced(Ledger):
+        def _move(self, cursor, place, following):  # type: ignore[no-untyped-def]
+            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ? AND next < ?", (following, *place, following))
+            if cursor.rowcount != 1:
+                raise Fenced
+
+    zombie, owner = make(Unfenced), make(Unfenced)
+    zombie.claim([PLACE])
+    owner.claim([PLACE])
+    write(owner, records(0, 50))
+    write(zombie, records(0, 100))
+    assert len(written(owner)) == 150
+
+
+def test_a_log_that_was_never_claimed_cannot_be_moved(make: Make) -> None:
+    with pytest.raises(Fenced, match=r"in\[0\]"), make().transaction(records(0, 1)):
+        pass
+
+
+def test_a_topic_that_was_made_again_is_a_lost_position(make: Make) -> None:
+    make(identity=lambda topic: f"cluster/{topic}-1").claim([PLACE])
+    with pytest.raises(PositionLost, match=r"in\[0\] was read up to 0 as cluster/in-1, and is cluster/in-2 now.*new database"):
+        make(identity=lambda topic: f"cluster/{topic}-2").claim([PLACE])
+
+
+def test_the_cluster_is_asked_once_per_topic_and_outside_of_the_transaction(make: Make) -> None:
+    asked: list[str] = []
+    others = make()
+
+    def identity(topic: str) -> str:
+        asked.append(topic)
+        others.claim([OTHER])  # would be locked out if the transaction were open
+        return topic
+
+    make(identity=identity).claim([TopicPartition("in", number) for number in range(12)])
+    assert asked == ["in"]
+
+
+def test_dead_letters_keep_the_bytes_and_say_why(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE, OTHER])
+    record, last, elsewhere = *records(0, 2), *records(0, 1, OTHER)
+    with ledger.transaction([record, last, elsewhere]) as cursor:
+        ledger.bury(cursor, [DeadLetter(record=record, error="Undecodable", reason="no id, näh", path="$.id")])
+        ledger.bury(cursor, [DeadLetter(record=elsewhere, error="Bug", reason="boom", attempts=3)])
+        ledger.bury(cursor, [DeadLetter(record=last, error="Undecodable", reason="again")])
+    assert ledger.dead_letters() == {"Undecodable": 2, "Bug": 1}
+    outgoing = ledger.dead_letter_stream(0, 0, 10)
+    assert [entry.number for entry in outgoing] == [1, 3]
+    assert outgoing[0].messages == (
+        Message(
+            topic="toy.dead-letter.v1",
+            key=b"key",
+            value=b"v0",
+            headers=(
+                ("h", b"\xff\x00"),
+                ("dl_topic", b"in"),
+                ("dl_partition", b"0"),
+                ("dl_offset", b"0"),
+                ("dl_error", b"Undecodable"),
+                ("dl_reason", "no id, näh".encode()),
+                ("dl_path", b"$.id"),
+                ("dl_attempts", b"1"),
+                ("dl_code_version", b"7"),
+            ),
+            partition=0,
+            timestamp=record.timestamp,
+        ),
+    )
+    assert [entry.number for entry in ledger.dead_letter_stream(0, 1, 10)] == [3]
+    assert [entry.number for entry in ledger.dead_letter_stream(0, 0, 1)] == [1]
+    assert [entry.messages[0].value for entry in ledger.dead_letter_stream(1, 0, 10)] == [b"v0"]
+    assert make().dead_letter_stream(0, 0, 10) == outgoing
+
+
+def test_a_tombstone_without_a_key_can_be_buried(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    bare = Record(*PLACE, 0, 0, None, None)
+    with ledger.transaction([bare]) as cursor:
+        ledger.bury(cursor, [DeadLetter(record=bare, error="Undecodable", reason="empty")])
+    message = ledger.dead_letter_stream(0, 0, 1)[0].messages[0]
+    assert (message.key, message.value) == (None, None)
+    assert json.loads(json.dumps([name for name, _ in message.headers]))[0] == "dl_topic"
+
+
+def test_relay_positions_are_saved_with_the_next_transaction(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    assert ledger.relay_positions(["a", "b"]) == {"a": 0, "b": 0}
+    ledger.acknowledged("a", 5)
+    assert ledger.relay_positions(["a", "b"]) == {"a": 5, "b": 0}
+    assert make().relay_positions(["a"]) == {"a": 0}
+    write(ledger, records(0, 1))
+    assert make().relay_positions(["a"]) == {"a": 5}
+
+
+def test_relay_positions_are_not_saved_with_a_transaction_that_fails(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    ledger.acknowledged("a", 5)
+    make().claim([PLACE])
+    with pytest.raises(Fenced):
+        write(ledger, records(0, 1))
+    assert make().relay_positions(["a"]) == {"a": 0}
+    ledger.settle()
+    assert make().relay_positions(["a"]) == {"a": 5}
+
+
+def test_settling_with_nothing_to_save_writes_nothing(make: Make) -> None:
+    ledger, other = make(), make()
+    with other.transaction():  # holds the write lock
+        ledger.settle()
+
+
+def test_a_relay_position_never_goes_back(make: Make) -> None:
+    late, owner = make(), make()
+    owner.acknowledged("a", 9)
+    owner.settle()
+    late.acknowledged("a", 5)
+    late.settle()
+    assert make().relay_positions(["a"]) == {"a": 9}

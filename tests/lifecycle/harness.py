@@ -1,0 +1,71 @@
+"""Lifecycle on the memory bus and a real database: publish facts, let it settle, look at what came out."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from prometheus_client import CollectorRegistry
+
+from events.bus.loop import Loop
+from events.bus.memory import MemoryBus, drain
+from events.codec import Fact, decode, encode
+from events.facts import Data
+from events.record import Message, Record
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, TOPICS
+from events.values import parse_instant
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.table import DEFAULT, Tables
+from services.lifecycle.inbound import Counters, Inbound
+from services.lifecycle.store import Store
+
+SHARDS = 4
+HOME = {type_: topic for topic in LIFECYCLE_INPUTS for type_ in topic.types if topic.name != "lifecycle.moved.v1"}
+
+
+class Lifecycle:
+    """One worker of lifecycle over a memory bus. ``crash`` forgets it as it is and starts another on the same database."""
+
+    def __init__(self, path: Path, *, seed: int | None = None, clock: Callable[[], int] = lambda: 0) -> None:
+        self.path = path
+        self.clock = clock
+        self.bus = MemoryBus({topic.name: topic.partitions(SHARDS) for topic in TOPICS}, seed=seed)
+        self.policy = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
+        self.ids = itertools.count(1)
+        self.stores: list[Store] = []
+        self.store, self.worker, self.loop = self.start()
+
+    def start(self, instance: str = "lifecycle-1") -> tuple[Store, Inbound, Loop]:
+        """Another worker on the same database."""
+        store = Store(self.path, SHARDS, code_version="test", identity=self.bus.identity)
+        self.stores.append(store)
+        worker = Inbound(store, self.policy, Counters.on(CollectorRegistry()), cache_records=50, clock=lambda: self.clock())
+        topics = [topic.name for topic in LIFECYCLE_INPUTS]
+        loop = Loop(self.bus, worker, group="lifecycle", topics=topics, instance=instance, records_max=7, poll_seconds=0)
+        return store, worker, loop
+
+    def crash(self) -> None:
+        """As after kill -9: nothing is closed, nothing is saved; another process takes over under the same name."""
+        self.store, self.worker, self.loop = self.start()
+
+    def message(self, type_: str, data: Data, at: str, *, id: str | None = None, source: str = "crm") -> Message:
+        """A fact as a message; recorded when it occurred."""
+        occurred_at = parse_instant(at)
+        name = id or f"fact-{next(self.ids)}"
+        return encode(HOME[type_].name, type_, data, source=source, id=name, occurred_at=occurred_at, recorded_at=occurred_at)
+
+    def publish(self, type_: str, data: Data, at: str, *, id: str | None = None, source: str = "crm") -> Record:
+        """A fact into its topic."""
+        return self.bus.append(self.message(type_, data, at, id=id, source=source))
+
+    def settle(self) -> None:
+        """Until all that was published is reflected and relayed."""
+        drain([self.loop])
+
+    def published(self) -> list[Fact]:
+        """What consumers see on crm.lifecycle.v1, repeats included, by partition and offset."""
+        return [fact for record in self.bus.records(LIFECYCLE.name) if isinstance(fact := decode(record), Fact)]
+
+    def letters(self) -> Sequence[Record]:
+        """What lies on lifecycle's dead-letter topic."""
+        return self.bus.records("lifecycle.dead-letter.v1")
