@@ -37,7 +37,7 @@ class LeadAssigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """A rep was given the record.
 
     Attributes:
-        assignment_id: The assignment: the id of the request, and the round. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment: the id of the request, and the round. Example: "C-1042/0000000003/1"
         rep_id: Who has the record now. Example: "ann"
         team: The rep's team. Example: "Munich"
         territory: The territory that took the record, by its name in the rules. Example: "DACH enterprise"
@@ -69,7 +69,7 @@ class LeadUnassigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """An assignment ended, or nobody could be given the record.
 
     Attributes:
-        assignment_id: The assignment that ended; absent where there was none. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment that ended; absent where there was none. Example: "C-1042/0000000003/1"
         rep_id: Who had it. Example: "ann"
         reason: Why. Example: "superseded"
         trace: The whole reasoning. Example: {"territories": []}
@@ -85,7 +85,7 @@ class HandoffBreached(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """The rep did not react in time.
 
     Attributes:
-        assignment_id: The assignment. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment. Example: "C-1042/0000000003/1"
         rep_id: Who had it. Example: "ann"
     """
 
@@ -97,7 +97,7 @@ class HandoffCompleted(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """The assignment did what it was for: the lead became more, or ended.
 
     Attributes:
-        assignment_id: The assignment. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment. Example: "C-1042/0000000003/1"
         rep_id: Who had it. Example: "ann"
     """
 

@@ -153,9 +153,12 @@ def _wrong_key(key: bytes | None, customer_id: str) -> str:
 
 def _unknown(type: str, topic: str, types: Mapping[str, type[Data]]) -> str:
     """Why a type is not understood on a topic, and what was probably meant."""
-    homes = [topic.name for topic in TOPICS if type in topic.types and topic is not MOVED]
+    if type in types_of(topic):
+        return f"{type} is not understood by this reader, only {', '.join(types)}"
+    homes = [home for home in TOPICS if type in home.types]
     if homes:
-        return f"{type} belongs on {homes[0]}, this is {topic}"
+        home = next((home for home in homes if home is not MOVED), MOVED)
+        return f"{type} belongs on {home.name}, this is {topic}"
     if not types:
         return f"{topic} carries no facts"
     known = sorted({*types, *(name for known in TOPICS for name in known.types)})

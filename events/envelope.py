@@ -177,9 +177,18 @@ def _binary(headers: dict[str, bytes], value: bytes) -> Envelope:
         )
     except KeyError as missing:
         raise Refusal("is missing", f"header {missing.args[0]}") from None
-    except UnicodeDecodeError as error:
-        name = next(name for name in _REQUIRED if headers[f"ce_{name}"] is error.object)
-        raise Refusal(f"is not UTF-8: {error.reason} at byte {error.start}", f"header ce_{name}") from None
+    except UnicodeDecodeError:
+        raise _not_utf8(headers) from None
+
+
+def _not_utf8(headers: dict[str, bytes]) -> Refusal:
+    """Says which of the required headers is the one."""
+    for name in _REQUIRED:
+        try:
+            headers[f"ce_{name}"].decode()
+        except UnicodeDecodeError as error:
+            return Refusal(f"is not UTF-8: {error.reason} at byte {error.start}", f"header ce_{name}")
+    raise AssertionError("all headers are UTF-8")
 
 
 @cache

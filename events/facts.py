@@ -397,7 +397,7 @@ class HandoffAnswer(Data, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         rep_id: The rep who answers. Example: "ann"
-        assignment_id: The assignment, as ``crm.lead.assigned.v1`` names it. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment, as ``crm.lead.assigned.v1`` names it. Example: "C-1042/0000000003/1"
     """
 
     rep_id: Id

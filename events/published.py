@@ -119,7 +119,7 @@ class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
         previous: The status now, before the cause; absent where there was no record.
         current: The status now; equal to ``previous`` where only the past was corrected.
         owner: The rep who has the record. Example: "ann"
-        assignment_id: The assignment that gave the owner, where routing did. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment that gave the owner, where routing did. Example: "C-1042/0000000003/1"
         profile: What leads have said of the customer.
         contact: The person behind the last lead.
     """
@@ -139,7 +139,7 @@ class RecordChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         owner: The rep who has the record now. Example: "ann"
-        assignment_id: The assignment that gave the owner, where routing did. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment that gave the owner, where routing did. Example: "C-1042/0000000003/1"
         profile: What leads have said of the customer.
         contact: The person behind the last lead.
         status: The record's status now.
@@ -286,7 +286,7 @@ class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True
     """The first acceptance, rejection or touch after an assignment (again if an earlier one comes to light).
 
     Attributes:
-        assignment_id: The assignment. Example: "C-1042/000000000003/1"
+        assignment_id: The assignment. Example: "C-1042/0000000003/1"
         rep_id: The rep who has it. Example: "ann"
         progress: What the rep did. Example: "accepted"
         reason: Why the rep rejected it. Example: "on holiday"

@@ -205,9 +205,9 @@ class Loop:
         return True
 
     def _patience(self) -> float:
-        if self._relay.backlog:
-            return 0.0
-        return min(ANSWER_POLL_SECONDS, self._poll_seconds) if self._relay.in_flight else self._poll_seconds
+        if self._relay.in_flight or self._relay.backlog:
+            return min(ANSWER_POLL_SECONDS, self._poll_seconds)
+        return self._poll_seconds
 
     def _process(self, part: _Part) -> None:
         try:
@@ -274,7 +274,8 @@ class Loop:
 
     def _put_off(self, error: Exception) -> float:
         if not self._failures:
-            log.warning("%s: %s; tried again until it works", self._group, error, exc_info=error)
+            unclear = None if isinstance(error, BusError) else error
+            log.warning("%s: %s; tried again until it works", self._group, error, exc_info=unclear)
         delay = min(self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(self._failures, 16))
         self._failures += 1
         self._snapshot = replace(self._snapshot, state="retrying", error=f"{type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
@@ -153,6 +154,8 @@ class Relay:
         return self._producer.send(messages)
 
     def _start_over(self) -> None:
+        with suppress(BusError):
+            self._collect()  # what was acknowledged before the failure need not be sent again
         log.warning("the producer failed: everything after the last acknowledged message is sent again")
         self.close()
 

@@ -61,7 +61,14 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stopped.wait(min(5.0, self._seconds / 4)):
-            if self.check():
-                log.critical("nothing has moved for %.0f s although there is lag: ending the process", self._seconds)
+            try:
+                stuck = self.check()
+            except Exception:
+                log.critical("the progress cannot be told: ending the process", exc_info=True)
+                stuck = True
+            else:
+                if stuck:
+                    log.critical("nothing has moved for %.0f s although there is lag: ending the process", self._seconds)
+            if stuck:
                 self._end(EXIT_CODE)
                 return

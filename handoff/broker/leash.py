@@ -11,14 +11,17 @@ file until they are gone too: use "spawn" beside this.
 
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _SHELL = """
-pid_file=$1; shift
+pid_file=$1
+eval "set -- $LEASH_COMMAND"; unset LEASH_COMMAND
 exec 3<&0                                   # 3 is the leash
 "$@" </dev/null 3<&- & child=$!
 echo "$child" >"$pid_file"
@@ -40,13 +43,27 @@ _SHELL_DESCRIPTORS = 10
 class Leash:
     """One running command. It gets a session of its own, so that Ctrl-C in the terminal does not reach it first."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, pid_file: Path, output: BinaryIO, lock: int) -> None:
-        """Start `command` in `cwd`; `lock` is a descriptor that the command and its shell keep open while they live."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        pid_file: Path,
+        output: BinaryIO,
+        lock: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command` in `cwd`; `lock` is a descriptor that the command and its shell keep open while they live.
+
+        `environment`: all of the command's, in place of this process's own. The command travels in it, so that a look at
+        the list of processes finds one that runs the command, and not its shells too.
+        """
         kept = fcntl.fcntl(lock, fcntl.F_DUPFD, _SHELL_DESCRIPTORS)
         try:
             self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", _SHELL, "leash", str(pid_file), *command],
+                ["/bin/sh", "-c", _SHELL, "leash", str(pid_file)],
                 cwd=cwd,
+                env={**(os.environ if environment is None else environment), "LEASH_COMMAND": shlex.join(command)},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -60,6 +77,11 @@ class Leash:
     def running(self) -> bool:
         return self._shell.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """The exit code as a shell tells it (128 + the signal that ended it), None while it runs."""
+        return self._shell.poll()
+
     def stop(self, timeout: float) -> None:
         """Ask the command to end, by SIGTERM; after `timeout` seconds, `kill` it."""
         self._let_go()
@@ -69,9 +91,10 @@ class Leash:
             self.kill()
 
     def kill(self) -> None:
-        """End the command and its shell at once, by SIGKILL."""
-        if self.running:
-            os.killpg(self._shell.pid, signal.SIGKILL)
+        """End the command and its shell at once, by SIGKILL; also what a shell that was killed by somebody left running."""
+        if self.running or self._shell.returncode < 0:
+            with suppress(ProcessLookupError):
+                os.killpg(self._shell.pid, signal.SIGKILL)
             self._shell.wait()
         self._let_go()
 

@@ -5,6 +5,7 @@ In: the decoded fact. Out: a :class:`Change`, or ``ValueError`` that names the f
 
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from msgspec import json
@@ -54,15 +55,15 @@ def read(fact: Fact, zone: tzinfo) -> Change:
                 raise ValueError(f"$.part: is {message.part} of {message.parts}")
             deals = []
             for place, deal in enumerate(message.deals):
-                path, key = f"deals[{place}]", (message.customer_id, deal.deal_id)
+                path, deal_key = f"deals[{place}]", (message.customer_id, deal.deal_id)
                 if deal.since is None:
                     if deal.states:
                         raise ValueError(f"$.{path}.states: a deal that no longer exists has none")
-                    deals.append(Rewrite(key, None, ()))
+                    deals.append(Rewrite(deal_key, None, ()))
                     continue
                 since = instant(deal.since, f"{path}.since")
                 rows = (deal_row(state, zone, f"{path}.states") for state in deal.states)
-                deals.append(Rewrite(key, since, ascending(since, deal.states, rows, f"{path}.states")))
+                deals.append(Rewrite(deal_key, since, ascending(since, deal.states, rows, f"{path}.states")))
             return change._replace(deals=tuple(deals), part=message.part, parts=message.parts)
         case _:
             return change
@@ -72,16 +73,15 @@ def deal_row(state: DealState, zone: tzinfo, path: str) -> Row:
     """The columns of a deal's state."""
     image = state.image
     closed_at = None if image.closed_at is None else instant(image.closed_at, f"{path}.image.closed_at")
-    return (*deal_of(image, zone), closed_at, json.encode(image).decode())
+    close_date = None if image.close_date is None else image.close_date.isoformat()
+    return (*deal_of(image, zone), close_date, closed_at, json.encode(image).decode())
 
 
-def ascending(
-    since: int, states: Sequence[DealState] | Sequence[StatusState], rows: Iterable[Row], path: str
-) -> tuple[tuple[int, Row], ...]:
+def ascending(since: int, states: Sequence[DealState | StatusState], rows: Iterable[Row], path: str) -> tuple[tuple[int, Row], ...]:
     """Instants and columns of states, which must follow each other, none before ``since``."""
     dated = tuple((instant(s.effective_at, f"{path}.effective_at"), row) for s, row in zip(states, rows, strict=True))
     instants = [since - 1, *(at for at, _ in dated), FOREVER]
-    if any(earlier >= later for earlier, later in zip(instants, instants[1:], strict=False)):
+    if any(earlier >= later for earlier, later in pairwise(instants)):
         raise ValueError(f"$.{path}: the states must ascend from since on")
     return dated
 

@@ -44,14 +44,14 @@ class Deal(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Deals of one group, state, currency, probability and day, added up. ``without_amount`` of the ``count`` have none."""
+    """Deals of one group, state, currency, probability and day, added up. ``without_amount`` of the ``deals`` have none."""
 
     group: str | None
     state: State
     currency: str | None
     probability: int
     day: str | None
-    count: int
+    deals: int
     without_amount: int
     amount: int
     worst: int = 0
@@ -115,7 +115,7 @@ class Sum:
 
     def add(self, segment: Segment) -> None:
         """Count them in."""
-        self.count += segment.count
+        self.count += segment.deals
         self.amount += segment.amount
         self._points += segment.amount * segment.probability
 
@@ -232,7 +232,8 @@ def segment_of(deal: Deal, group: str | None) -> Segment:
 def shares(amount: int, splits: Sequence[Split]) -> list[tuple[str, int]]:
     """What each member of a deal gets of it, in whole minor units that add up to the sum of all percentages of it.
 
-    Every member gets the part without its fraction; what then lacks goes unit by unit to the largest fractions, the first named first.
+    Every member gets the part without its fraction; what then lacks goes unit by unit to the largest fractions, of equal ones to
+    those named first.
     """
     parts = [divmod(amount * split.percent, 100) for split in splits]
     lacking = rounded(sum(amount * split.percent for split in splits), 100) - sum(whole for whole, _ in parts)

@@ -7,6 +7,7 @@ Python, whose integers have no end.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from services.forecast.store import IN_FORCE, sliced
 
 _HALF: Final = 32
 _LOW: Final = (1 << _HALF) - 1
+_CHUNK: Final = 250
 _AMOUNTS: Final = ("amount", "worst", "likely", "upside")
 
 STAGE: Final = "stage"
@@ -44,6 +46,8 @@ class Listed(NamedTuple):
     customer_id: str
     deal_id: str
     deal: Deal
+    close_date: str | None
+    closed_at: int | None
     group: str | None
 
 
@@ -104,14 +108,20 @@ class Figures:
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""
         column = GROUP_COLUMNS.get(by or "", "NULL")
-        rows = self._connection.execute(
-            f"SELECT customer_id, deal_id, {column}, {', '.join(Deal._fields)} FROM deal_history"
-            f" WHERE (customer_id, deal_id) > (:customer_id, :deal_id) AND {IN_FORCE} ORDER BY customer_id, deal_id",
-            {**moment._asdict(), "customer_id": after[0], "deal_id": after[1]},
+        query = (
+            f"SELECT customer_id, deal_id, {column}, close_date, closed_at, {', '.join(Deal._fields)} FROM deal_history"
+            f" WHERE (customer_id, deal_id) > (:customer_id, :deal_id) AND {IN_FORCE} ORDER BY customer_id, deal_id LIMIT {_CHUNK}"
         )
         stages = self.stages(moment) if by == STAGE else {}
-        for customer_id, deal_id, group, *columns in rows:
-            yield Listed(customer_id, deal_id, Deal(*columns), stages.get(customer_id) if by == STAGE else group)
+        while True:  # chunk by chunk, so that whoever stops early leaves no open statement behind
+            parameters = {**moment._asdict(), "customer_id": after[0], "deal_id": after[1]}
+            rows = self._connection.execute(query, parameters).fetchall()
+            for customer_id, deal_id, group, close_date, closed_at, *columns in rows:
+                found = stages.get(customer_id) if by == STAGE else group
+                yield Listed(customer_id, deal_id, Deal(*columns), close_date, closed_at, found)
+            if len(rows) < _CHUNK:
+                return
+            after = rows[-1][:2]
 
     def history(self, customer_id: str, deal_id: str, known_at: int) -> list[tuple[int, int, int, str]]:
         """A deal's states as known at an instant: valid_from, valid_to, recorded_from, image."""
@@ -125,3 +135,30 @@ class Figures:
 def _joined(halves: tuple[Any, ...]) -> Iterator[int]:
     for high, low in zip(halves[::2], halves[1::2], strict=True):
         yield ((high or 0) << _HALF) + (low or 0)
+
+
+class Segments:
+    """Segments that were read before, for as long as they cannot have changed.
+
+    What holds at an instant changes by records alone, which move the position, and by the passing of a boundary. So what was
+    read at the same position, after the same boundary, is the same.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: dict[tuple[object, ...], list[Segment]] = {}
+
+    def of(self, figures: Figures, moment: Moment, by: str | None, *, for_period: bool) -> list[Segment]:
+        """The snapshot's segments at a moment."""
+        column = by if by in (STAGE, "quarter") else GROUP_COLUMNS.get(by or "")
+        key = (figures.position(), figures.last_due(moment.as_of), moment.known_at, column, for_period)
+        with self._lock:
+            known = self._known.get(key)
+        if known is None:
+            known = figures.segments(moment, by, for_period=for_period)
+            with self._lock:
+                self._known[key] = known
+                while len(self._known) > self._most:
+                    del self._known[next(iter(self._known))]
+        return known

@@ -19,18 +19,18 @@ from services.forecast.metrics import Metrics
 from services.forecast.store import Store
 from services.forecast.view import Customer
 
-GROUP: Final = "handoff-forecast"
-"""The name of the consumer group. Never renamed: positions are kept under the topic, lag tools look for this."""
+GROUP: Final = "forecast"
+"""The name of the consumer group, which lag tools look for."""
 TOPICS: Final = (LIFECYCLE.name,)
 
-Result = Literal["applied", "held", "other", "repeated", "refused"]
+Outcome = Literal["applied", "held", "ignored", "repeated", "refused"]
+"""Ignored: it says nothing about deals or statuses."""
 
 
 class Arrival(NamedTuple):
     """A record and what it changes, or why it cannot be read."""
 
     record: Record
-    type: str
     change: Change | Undecodable
 
 
@@ -62,29 +62,29 @@ class Inbound:
             return
         arrivals = [self._read(record) for record in fresh]
         letters: list[DeadLetter] = []
-        results: Counter[tuple[str, Result]] = Counter()
+        outcomes: Counter[str] = Counter()
         with self._ledger.transaction(fresh) as cursor:
             customers = view.load(cursor, {a.change.customer_id for a in arrivals if isinstance(a.change, Change)})
             for arrival in arrivals:
-                results[arrival.type, self._take(cursor, arrival, customers, letters)] += 1
+                outcomes[self._take(cursor, arrival, customers, letters)] += 1
             view.save(cursor, customers)
             self._ledger.bury(cursor, letters)
         if letters:
             self._last = None
-        self._metrics.took(results)
+        self._metrics.took(outcomes)
 
     def reject(self, record: Record, error: BaseException, attempts: int) -> None:
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"[:2000]
         with self._ledger.transaction([record]) as cursor:
             self._ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason=reason, attempts=attempts)])
         self._last = None
-        self._metrics.took({("unknown", "refused"): 1})
+        self._metrics.took({"refused": 1})
 
     def _read(self, record: Record) -> Arrival:
         fact = decode(record)
         if isinstance(fact, Undecodable):
-            return Arrival(record, "unknown", fact)
-        return Arrival(record, fact.type, self._change(fact))
+            return Arrival(record, fact)
+        return Arrival(record, self._change(fact))
 
     def _change(self, fact: Fact) -> Change | Undecodable:
         try:
@@ -98,9 +98,7 @@ class Inbound:
         assert isinstance(change, Change), "a part is held only where it could be read"
         return change
 
-    def _take(
-        self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]
-    ) -> Result:
+    def _take(self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]) -> Outcome:
         record, change = arrival.record, arrival.change
         if isinstance(change, Undecodable):
             letters.append(DeadLetter(record=record, error="Undecodable", reason=change.reason, path=change.path))
@@ -123,7 +121,7 @@ class Inbound:
             held = parts.release(cursor, change.customer_id, customer)
             change = changes.gather([*(self._held(part) for part in held), change])
         view.apply(cursor, change, customer)
-        return "applied" if change.status or change.deals else "other"
+        return "applied" if change.status or change.deals else "ignored"
 
     # -------------------------------------------------------------------------- outgoing: dead letters
 
@@ -150,7 +148,8 @@ class Inbound:
             return 0
         with self._ledger.lock, self._store.begin() as cursor:
             counts = [
-                cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", place).fetchone() for place in behind
+                cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", place).fetchone()
+                for place in behind
             ]
         return sum(count for (count,) in counts)
 

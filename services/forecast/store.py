@@ -32,7 +32,7 @@ def sliced(table: str, columns: str) -> str:
 
 
 SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")
-DEAL_COLUMNS: Final = (*Deal._fields, "closed_at", "image")
+DEAL_COLUMNS: Final = (*Deal._fields, "close_date", "closed_at", "image")
 STATUS_COLUMNS: Final = ("stage", "name", "probability")
 
 _TABLES: Final = f"""
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS deal_history (
     valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL, recorded_from INTEGER NOT NULL, recorded_to INTEGER NOT NULL,
     state TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, currency TEXT,
     amount INTEGER, worst INTEGER, likely INTEGER, upside INTEGER, day TEXT,
-    owner TEXT, product TEXT, source TEXT, region TEXT, closed_at INTEGER, image TEXT NOT NULL,
+    owner TEXT, product TEXT, source TEXT, region TEXT, close_date TEXT, closed_at INTEGER, image TEXT NOT NULL,
     PRIMARY KEY (customer_id, deal_id, valid_from, recorded_from));
 -- All that totals need, so that they are read from this index alone, past the images.
 CREATE INDEX IF NOT EXISTS deal_history_slice ON deal_history (
@@ -72,7 +72,9 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         # FULL: what is committed survives a power cut, for the positions are the truth of progress.
-        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;" + _TABLES)
+        self._connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;" + _TABLES
+        )
 
     @contextmanager
     def begin(self) -> Iterator[sqlite3.Cursor]:
@@ -123,11 +125,9 @@ class Readers:
         try:
             connection.execute("BEGIN")
             yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.put(connection)
+        finally:
+            connection.rollback()
+            self._idle.put(connection)
 
     def close(self) -> None:
         """Close what is not lent out."""

@@ -5,12 +5,13 @@ changed in memory counts only once it is committed; after a failure nothing has 
 partition than its customer's home is not folded there but sent home, bytes untouched.
 """
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+import prometheus_client
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
@@ -19,7 +20,9 @@ from events.facts import LifecycleTick, StatusSet
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
 from events.topics import MOVED, TICK_TYPE, TOPICS
-from services.lifecycle.domain.record import Known, Record, accept
+from services.lifecycle.domain.events import FactAccepted
+from services.lifecycle.domain.order import key_of
+from services.lifecycle.domain.record import Known, Record, accept_all, late
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.outbound import SOURCE
@@ -31,15 +34,15 @@ _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED 
 class Counters(Struct):
     """What is counted of the batches that were committed."""
 
-    records: Counter
-    events: Counter
+    records: prometheus_client.Counter
+    events: prometheus_client.Counter
 
     @classmethod
     def on(cls, registry: CollectorRegistry) -> "Counters":
         """The counters, registered."""
         return cls(
-            Counter("handoff_events_consumed", "Input records by outcome", ["topic", "outcome"], registry=registry),
-            Counter("handoff_events_stored", "Stored events by kind", ["kind"], registry=registry),
+            prometheus_client.Counter("handoff_events_consumed", "Input records by outcome", ["outcome"], registry=registry),
+            prometheus_client.Counter("handoff_events_stored", "Stored events by kind", ["kind"], registry=registry),
         )
 
 
@@ -92,7 +95,7 @@ class Inbound:
             DeadLetter(record=record, error="Bug", reason=f"{type(error).__name__}: {error}"[:2000], attempts=attempts)
         )
         self._store.commit([record], work)
-        self._counters.records.labels(record.topic, "Bug").inc()
+        self._counters.records.labels("Bug").inc()
 
     def _commit(self, records: Sequence[KafkaRecord], batch: "_Batch") -> None:
         self._last.update(self._store.commit(records, batch.work))
@@ -103,8 +106,8 @@ class Inbound:
                 self._cache.move_to_end(customer)
         while len(self._cache) > self._cache_records:
             self._cache.popitem(last=False)
-        for (topic, outcome), count in batch.outcomes.items():
-            self._counters.records.labels(topic, outcome).inc(count)
+        for outcome, count in batch.outcomes.items():
+            self._counters.records.labels(outcome).inc(count)
         for events in batch.work.events.values():
             for event in events:
                 self._counters.events.labels(event.topic).inc()
@@ -189,19 +192,28 @@ class _Batch:
         self.work: Final = Work.none()
         self.changed: Final[dict[str, tuple[int, Record]]] = {}
         self.used: Final[set[str]] = set()
-        self.outcomes: Final[defaultdict[tuple[str, str], int]] = defaultdict(int)
+        self.outcomes: Final[Counter[str]] = Counter()
 
     def take_in(self, records: Sequence[KafkaRecord]) -> None:
-        """Decode and decide, record by record, in the order in which they came."""
+        """Decode and decide. Facts are taken in fold order, whatever order the topics came in: fewer of them are late then."""
         decoded = [(record, self._decode(record)) for record in records]
-        self._load(fact for _, fact in decoded if isinstance(fact, Fact))
-        for record, fact in decoded:
-            if isinstance(fact, Undecodable):
-                self._bury(record, "Undecodable", fact.reason, fact.path)
-            elif murmur2(fact.customer_id.encode(), self._store.shards) != record.partition:
+        facts = [(record, fact) for record, fact in decoded if isinstance(fact, Fact)]
+        self._load(fact for _, fact in facts)
+        customers: defaultdict[str, list[tuple[KafkaRecord, Fact]]] = defaultdict(list)
+        for record, fact in sorted(facts, key=lambda pair: key_of(pair[1])):
+            if murmur2(fact.customer_id.encode(), self._store.shards) != record.partition:
                 self._send_home(record, fact)
             else:
-                self._accept(record, fact)
+                customers[fact.customer_id].append((record, fact))
+        for customer, arrivals in customers.items():
+            count = late(self._record(customer), [fact for _, fact in arrivals])
+            if count:
+                self._accept(customer, arrivals[:count])
+            for arrival in arrivals[count:]:
+                self._accept(customer, [arrival])
+        for record, undecodable in decoded:
+            if isinstance(undecodable, Undecodable):
+                self._bury(record, "Undecodable", undecodable.reason, undecodable.path)
 
     def _decode(self, record: KafkaRecord) -> Fact | Undecodable:
         fact = decode(record)
@@ -226,18 +238,21 @@ class _Batch:
             return self._cache[customer_id][1]
         return self._loaded.get(customer_id) or Record(customer_id)
 
-    def _accept(self, record: KafkaRecord, fact: Fact) -> None:
-        before = self._record(fact.customer_id)
-        accepted = accept(before, fact, (record.topic, record.partition, record.offset), self._policy)
-        if accepted.refused is not None:
-            self._refuse(record, accepted.refused)
+    def _accept(self, customer: str, arrivals: Sequence[tuple[KafkaRecord, Fact]]) -> None:
+        before = self._record(customer)
+        origins = {(record.topic, record.partition, record.offset): record for record, _ in arrivals}
+        accepted = accept_all(before, [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)], self._policy)
+        for refused in accepted.refused:
+            self._refuse(origins.get(refused.origin), refused)
+        entered = sum(isinstance(event, FactAccepted) for event in accepted.events)
+        self.outcomes["accepted"] += entered
+        self.outcomes["repeated"] += len(arrivals) - entered - len(accepted.refused)
         if not accepted.events:
-            self.outcomes[record.topic, "repeated" if accepted.refused is None else "IdentityConflict"] += 1
             return
-        self.outcomes[record.topic, "accepted"] += 1
-        self.changed[fact.customer_id] = (record.partition, accepted.record)
-        self.work.record(record.partition, fact.customer_id, accepted.record.version, accepted.events)
-        self._note_wake(record.partition, before, accepted.record)
+        shard = arrivals[0][0].partition
+        self.changed[customer] = (shard, accepted.record)
+        self.work.record(shard, customer, accepted.record.version, accepted.events)
+        self._note_wake(shard, before, accepted.record)
 
     def _note_wake(self, shard: int, before: Record, after: Record) -> None:
         was = before.fold.state.lead if before.fold.state is not None else None
@@ -249,11 +264,10 @@ class _Batch:
             wake = Wake(after.customer_id, now.wake_at or 0, now.recycling) if standing and now.recycling else None
             self.work.wakes[after.customer_id] = (shard, wake)
 
-    def _refuse(self, arrived: KafkaRecord, refused: Known) -> None:
-        """Bury the one of two facts of one identity that is not the fact; the earlier one is written anew from what is stored."""
+    def _refuse(self, record: KafkaRecord | None, refused: Known) -> None:
+        """Bury the one of two facts of one identity that is not the fact; an earlier one is written anew from what is stored."""
         fact = refused.fact
-        record = arrived
-        if refused.origin != (arrived.topic, arrived.partition, arrived.offset):
+        if record is None:
             message = encode(
                 _TOPIC_OF.get(fact.type, MOVED.name),
                 fact.type,
@@ -263,9 +277,8 @@ class _Batch:
                 occurred_at=fact.occurred_at,
                 recorded_at=fact.recorded_at,
             )
-            topic, partition, offset = refused.origin
             stamp = message.timestamp or 0
-            record = KafkaRecord(topic, partition, offset, stamp, message.key, message.value, message.headers)
+            record = KafkaRecord(*refused.origin, stamp, message.key, message.value, message.headers)
         reason = (
             f"another fact of {fact.customer_id!r} has the same source {fact.source!r} and id {fact.id!r}, and other content: "
             "a correction is a new fact with an id of its own"
@@ -274,7 +287,7 @@ class _Batch:
 
     def _bury(self, record: KafkaRecord, error: str, reason: str, path: str) -> None:
         self.work.letters.append(DeadLetter(record=record, error=error, reason=reason, path=path))
-        self.outcomes[record.topic, error] += 1
+        self.outcomes[error] += 1
 
     def _send_home(self, record: KafkaRecord, fact: Fact) -> None:
         home = murmur2(fact.customer_id.encode(), self._store.shards)
@@ -282,4 +295,4 @@ class _Batch:
         assert record.value is not None
         message = Forwarded(partition=home, key=record.key, value=record.value, headers=record.headers, timestamp=record.timestamp)
         self.work.forward(record.partition, f"moved/{record.topic}/{record.partition}/{record.offset}", message)
-        self.outcomes[record.topic, "moved"] += 1
+        self.outcomes["moved"] += 1

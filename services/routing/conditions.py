@@ -75,7 +75,8 @@ def _entry(read: Reader, mapping: Entries, name: str, value: Tree) -> Condition 
             return None if part is None else NotOf(part)
     kind: Kind | None = "any" if len(name) > len(ATTRIBUTES) and name.startswith(ATTRIBUTES) else FIELDS.get(name)
     if kind is None:
-        hint = f" (did you mean '{ATTRIBUTES}{name}'?)" if name == "attributes" else meant(name, (*FIELDS, *_COMBINING))
+        named = " (write attributes.<name>, such as attributes.vip)"
+        hint = named if name in {"attributes", ATTRIBUTES} else meant(name, (*FIELDS, *_COMBINING))
         read.fail(mapping.keys[name], f"there is no field {name!r}{hint}")
         return None
     return _field(read, name, kind, value)

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from events.bus import Bus
+from events.bus import Bus, BusError
 from events.reference import Directory, Version
 from events.topics import DIRECTORY, RULES
 from events.values import format_instant
@@ -20,7 +20,7 @@ from services.routing.directory import read_directory
 from services.routing.domain.rule_set import RuleSet
 from services.routing.reading import Written
 from services.routing.rules import read_rules
-from services.routing.versions import FILE, Versions, message_of, raw
+from services.routing.versions import FILE, Known, Versions, message_of, raw
 from services.routing.yaml_tree import FILE_BYTES_MAX, FileError
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,20 @@ class Reference:
         if self._rules_file and reps:
             self._rules_file.check(context=reps.version)
 
+    def rules_in_force(self) -> Known[RuleSet]:
+        """The newest rules. Raises ``BusError`` while there are none: to be tried again."""
+        return _in_force(self.rules)
+
+    def directory_in_force(self) -> Known[Directory]:
+        """The newest directory. Raises ``BusError`` while there is none: to be tried again."""
+        return _in_force(self.directory)
+
+    def rules_of(self, version: int) -> Known[RuleSet] | None:
+        """The rules of a version. Raises ``BusError``."""
+        if self.rules.get(version) is None:
+            self.rules.refresh()
+        return self.rules.get(version)
+
     def problems(self) -> list[str]:
         """What is wrong with files and topics; decisions go by the last good versions meanwhile."""
         files = [source.problem for source in (self._directory_file, self._rules_file) if source]
@@ -139,3 +153,12 @@ class Reference:
         directory = self.directory.newest
         assert directory is not None
         return read_rules(content, [rep.rep_id for rep in directory.content.reps], directory.version)
+
+
+def _in_force(versions: Versions[C]) -> Known[C]:
+    if versions.newest is None:
+        versions.refresh()
+    newest = versions.newest
+    if newest is None:
+        raise BusError(f"there is no valid version on {versions.topic} yet: nothing can be decided")
+    return newest

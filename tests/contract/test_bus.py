@@ -165,6 +165,23 @@ def test_a_position_after_the_end_of_the_log_is_lost(bench: Bench, reading: Read
         eventually(lambda: False, doing=reader.poll)
 
 
+def test_a_log_that_loses_its_begin_while_it_is_read_is_a_lost_position(
+    bench: Bench, reading: Reading, eventually: Eventually
+) -> None:
+    one, two = places(bench.topic(2), 2)
+    value = bytes(1_000_000)  # so large that a fetch cannot hold them all
+    for place in (one, two):
+        for _ in range(12):
+            bench.producer().send([Message(place.topic, b"k", value, partition=place.partition)]).wait(10)
+    reader = reading([one.topic])
+    eventually(lambda: reader.positions.get(one) and reader.positions.get(two), doing=lambda: reader.poll(1))
+    for place in (one, two):
+        bench.truncate(place, 12)
+
+    with pytest.raises(PositionLost, match="but begins at 12 now"):
+        eventually(lambda: False, doing=lambda: reader.poll(1))
+
+
 def test_who_never_read_begins_where_the_log_does(bench: Bench, reading: Reading, eventually: Eventually) -> None:
     place = TopicPartition(bench.topic(), 0)
     bench.producer().send(numbered(place.topic, 10)).wait(10)
@@ -262,20 +279,31 @@ def test_no_record_is_lost_or_reordered_when_members_come_and_go(
     topic, group = bench.topic(4), unique("group")
     positions: dict[TopicPartition, int] = {}
     producer = bench.producer()
-    producer.send(numbered(topic, 200, keys=20)).wait(10)
+    sent = [0]
+
+    def send() -> None:
+        producer.send(numbered(topic, 20, keys=20, start=sent[0])).wait(10)
+        sent[0] += 20
+
+    send()
     first = reading([topic], group, positions)
     eventually(lambda: first.records, doing=lambda: first.poll(10))
     second = reading([topic], group, positions)
 
     def both() -> None:
+        send()
         first.poll(10)
         second.poll(10)
 
     eventually(lambda: second.records, doing=both)
     first.consumer.close()
-    producer.send(numbered(topic, 200, keys=20, start=200)).wait(10)
-    eventually(lambda: len({*values(first.records), *values(second.records)}) == 400, doing=lambda: second.poll(10))
-    assert len(first.records) + len(second.records) == 400
+    send()
+    eventually(lambda: len(first.records) + len(second.records) >= sent[0], doing=lambda: second.poll(100))
+    records = [*first.records, *second.records]
+    assert sorted(values(records)) == list(range(sent[0]))
+    for key in {record.key for record in records}:
+        own = values([record for record in records if record.key == key])
+        assert own == sorted(own)
 
 
 def test_groups_do_not_know_each_other(bench: Bench, reading: Reading, eventually: Eventually) -> None:

@@ -145,7 +145,7 @@ def check(lifecycle: Lifecycle, sent: list[Message]) -> None:
     assert not lifecycle.letters()
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(script=steps, seed=st.integers(0, 1000))
 def test_every_fact_counts_exactly_once_whatever_happens(script: list[Any], seed: int) -> None:
     with TemporaryDirectory() as folder:

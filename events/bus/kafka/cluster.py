@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kafka import TopicPartition as Place
 from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import KafkaError, for_code
 from kafka.protocol.consumer import IsolationLevel
 
 from events.bus import BusError
@@ -44,8 +46,9 @@ class Cluster:
         found = self._ask(f"topic {topic}", lambda admin: admin.describe_topics([topic]))[0]
         if found["error_code"] == _UNKNOWN_TOPIC:
             raise LookupError(f"topic {topic} does not exist at {self._bootstrap}: create the topics with `handoff topics`")
-        if found["error_code"] or not found["partitions"]:
-            raise BusError(f"topic {topic}: error {found['error_code']} in its description")
+        with answers(f"topic {topic} at {self._bootstrap}"):
+            if found["error_code"]:
+                raise for_code(found["error_code"])
         return Description(len(found["partitions"]), f"{self._cluster()}/{found['topic_id']}")
 
     def committed_ends(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -92,6 +95,7 @@ class Cluster:
                 raise
 
     def _drop(self) -> None:
-        admin, self._admin = self._admin, None
+        admin, self._admin, self._cluster_id = self._admin, None, ""
         if admin is not None:
-            admin.close()
+            with suppress(KafkaError):
+                admin.close()

@@ -21,5 +21,7 @@ def drain(loops: Sequence[Loop], turns_max: int = 10_000) -> None:
         for loop in loops:
             loop.turn()
         if all(loop.progress().state == "running" and loop.progress().lag == 0 for loop in loops):
+            for loop in loops:
+                loop.turn()  # idle: saves what was acknowledged
             return
     raise TimeoutError(f"not settled after {turns_max} rounds: {[loop.progress() for loop in loops]}")

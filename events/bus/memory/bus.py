@@ -22,7 +22,8 @@ class MemoryBus:
     as asked for, in order). ``clock``: the log's own clock, milliseconds since 1970. ``log_time``: topics whose records it stamps,
     whatever their writer said; on the others the writer's timestamp stands where there is one.
 
-    To be set by tests: ``away`` (nothing answers), ``fault`` (what becomes of a message that a producer sends).
+    To be set by tests: ``away`` (nothing answers), ``slow`` (what producers send stays on its way), ``fault`` (what becomes of a
+    message that a producer sends).
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class MemoryBus:
         log_time: Collection[str] = (),
     ) -> None:
         self.away = False
+        self.slow = False
         self.fault: Callable[[Message], Fault | None] | None = None
         self._clock = clock or self._tick
         self._ticks = _FIRST_TIMESTAMP

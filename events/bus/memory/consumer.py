@@ -101,6 +101,7 @@ class MemoryConsumer:
     def _fetch(self, most: int) -> list[Record]:
         order: Collection[TopicPartition]
         places = sorted(self._positions)
+        self._positions = starts(self._positions, self._bus.begin_offsets(places), self._bus.last_offsets(places))
         if self._random is None:
             first = self._turns % len(places) if places else 0
             order = places[first:] + places[:first]

@@ -44,6 +44,11 @@ class MemoryProducer:
         self._queue: deque[tuple[Message, MemoryDelivery]] = deque()
         self._error = ""
 
+    @property
+    def queued(self) -> int:
+        """How many messages are on their way."""
+        return len(self._queue)
+
     def send(self, messages: Sequence[Message]) -> MemoryDelivery:
         if self._error:
             raise BusError(self._error)
@@ -56,8 +61,8 @@ class MemoryProducer:
         return delivery
 
     def flush(self) -> None:
-        """Write what is queued, unless the bus is away."""
-        while self._queue and not self._bus.away:
+        """Write what is queued, unless the bus is away or slow."""
+        while self._queue and not (self._bus.away or self._bus.slow):
             message, delivery = self._queue[0]
             fault = self._bus.fault(message) if self._bus.fault else None
             if fault != "refused":

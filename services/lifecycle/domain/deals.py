@@ -86,8 +86,8 @@ class Mark(Struct, frozen=True):
 class Deal(Struct, frozen=True, kw_only=True):
     """A deal at a point of the fold. ``*_since`` is the fact since which it has its state, and its status.
 
-    ``last`` is its last own fact; ``named_owner`` what its documents say (first by ``owner_first_by``), ``kept_owner`` what a
-    closed deal keeps of the record (17).
+    ``last`` is its last own fact; ``named_owner`` what its documents say, ``kept_owner`` what a closed deal keeps of
+    the record (17).
     """
 
     last: Key
@@ -100,7 +100,6 @@ class Deal(Struct, frozen=True, kw_only=True):
     documents: tuple[AnyDocument, ...]
     mark: Mark | None = None
     named_owner: Named[str] | None = None
-    owner_first_by: Key | None = None
     kept_owner: str | None = None
 
 
@@ -128,7 +127,6 @@ def deal_after(before: Deal | None, key: Key, data: Data | None, documents: tupl
         documents=documents,
         mark=mark,
         named_owner=max((d.owner for d in documents if d.owner is not None), key=lambda owner: owner.by, default=None),
-        owner_first_by=min((d.owner_first_by for d in documents if d.owner_first_by is not None), default=None),
         kept_owner=before.kept_owner if before is not None and state_since == before.state_since else None,
     )
 

@@ -38,14 +38,13 @@ class Named(Struct, Generic[T], frozen=True):
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """What all documents have: their first and last own fact, an amount, an owner and the fact that first named one."""
+    """What all documents have: their first and last own fact, an amount, and an owner."""
 
     id: str
     first: Key
     last: Key
     amount: Money | None = None
     owner: Named[str] | None = None
-    owner_first_by: Key | None = None
 
 
 class Opportunity(Document, frozen=True, kw_only=True):
@@ -124,7 +123,6 @@ def opportunity_after(before: Opportunity | None, key: Key, data: Data, table: S
                 category=_last(data.category, now.category),
                 product=_last(data.product, now.product),
                 owner=_named(data.owner, key, now.owner),
-                owner_first_by=key if now.owner is None and data.owner is not None else now.owner_first_by,
                 splits=_last(data.splits, now.splits),
                 stage=Named(key, stage) if stage is not None and renamed and table.is_open_prospect(stage) else now.stage,
                 named_stage=stage if counts else now.named_stage,
@@ -159,7 +157,6 @@ def quote_after(before: Quote | None, key: Key, data: Data) -> Quote:
                 probability=_named(data.probability, key, now.probability),
                 category=_last(data.category, now.category),
                 owner=_named(data.owner, key, now.owner),
-                owner_first_by=key if now.owner is None and data.owner is not None else now.owner_first_by,
                 include=_last(data.include_in_forecast, now.include),
             )
         case QuoteSent():
@@ -184,7 +181,6 @@ def order_after(before: Order | None, key: Key, data: Data) -> Order:
                 now,
                 amount=_last(data.amount, now.amount),
                 owner=_named(data.owner, key, now.owner),
-                owner_first_by=key if now.owner is None and data.owner is not None else now.owner_first_by,
             )
         case OrderBilled():
             return replace(now, state="billed")

@@ -61,9 +61,10 @@ def plus(fold: Fold, fact: Fact, policy: Policy) -> Fold:
     """The fold of the set with one more fact (which it must not hold yet)."""
     key = key_of(fact)
     links = fold.links.plus(key, fact.data)
-    grouping = _grouping(fold, links, fact)
-    newest = not fold.facts or key > fold.facts[-1][0]
-    if newest and (grouping is fold.grouping or grouping.keeps(fold.grouping)):
+    same = _grouping(fold, links, fact)
+    grouping = group(links) if same is None else same
+    keeps = same is not None or grouping.keeps(fold.grouping)
+    if keeps and (not fold.facts or key > fold.facts[-1][0]):
         return _step(fold, (*fold.facts, (key, fact)), (key, fact), links, grouping, policy)
     facts = list(fold.facts)
     insort(facts, (key, fact), key=itemgetter(0))
@@ -87,20 +88,14 @@ def _folded(placed: Iterable[Placed], links: Links, grouping: Grouping, policy: 
     return fold
 
 
-def _grouping(fold: Fold, links: Links, fact: Fact) -> Grouping:
+def _grouping(fold: Fold, links: Links, fact: Fact) -> Grouping | None:
+    """The grouping after a fact, in the common cases in which what was grouped stays as it is; else None."""
     if links is fold.links:
         return fold.grouping
     document = document_of(fact.data)
-    unlinked = (
-        links.quote_opportunity is fold.links.quote_opportunity
-        and links.quote_replaces is fold.links.quote_replaces
-        and links.order_opportunity is fold.links.order_opportunity
-        and links.order_quote is fold.links.order_quote
-    )
-    named = document is not None and document[0] == "quote" and (links.quote_replaces or links.order_quote)
-    if document is not None and unlinked and not named:
-        return extended(fold.grouping, document)
-    return group(links)
+    if document is None or document in fold.links.documents:
+        return None
+    return extended(fold.grouping, links, document)
 
 
 def _step(fold: Fold, facts: tuple[Placed, ...], placed: Placed, links: Links, grouping: Grouping, policy: Policy) -> Fold:

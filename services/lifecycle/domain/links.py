@@ -163,11 +163,36 @@ NOTHING = Grouping({}, {}, {})
 """The grouping of no documents."""
 
 
-def extended(grouping: Grouping, document: DocumentKey) -> Grouping:
-    """The grouping with one more document that no link names and that names none (the common, cheap case)."""
-    deal = f"{document[0]}:{document[1]}"
+def extended(grouping: Grouping, links: Links, document: DocumentKey) -> Grouping | None:
+    """The grouping with one more document, in the common case that it changes nothing else; else None.
+
+    ``links`` are those with the document's own. No link names an order; an opportunity is its own deal in any case.
+    """
+    kind, identifier = document
+    deal: str | None
+    match kind:
+        case "opportunity":
+            deal = f"opportunity:{identifier}"
+        case "quote":
+            named = links.quote_replaces or any(quote == identifier for _, quote in links.order_quote.values())
+            own = links.quote_opportunity.get(identifier)
+            deal = None if named else f"opportunity:{own[1]}" if own else f"quote:{identifier}"
+        case "order":
+            deal = _deal_of_new_order(grouping, links, identifier)
+    if deal is None:
+        return None
     return Grouping(
         {**grouping.deal_of, document: deal},
         {**grouping.members, deal: (*grouping.members.get(deal, ()), document)},
         grouping.replaces,
     )
+
+
+def _deal_of_new_order(grouping: Grouping, links: Links, order: str) -> str | None:
+    opportunity, quote = links.order_opportunity.get(order), links.order_quote.get(order)
+    if quote is None:
+        return f"opportunity:{opportunity[1]}" if opportunity else f"order:{order}"
+    if opportunity is None:
+        return grouping.deal_of.get(("quote", quote[1]))
+    # with both, it may decide the opportunity of the quote's chain: not where the quote names one itself
+    return f"opportunity:{opportunity[1]}" if quote[1] in links.quote_opportunity else None

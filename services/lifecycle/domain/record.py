@@ -1,7 +1,8 @@
 """A customer record: decide and evolve over the set of its facts.
 
 ``decide(record, fact)`` says what one more fact changes, as events; ``[]`` means that the fact is known already.
-``evolve(record, event)`` is the record after an event. Both are pure. ``accept`` does both at once, folding once.
+``evolve(record, event)`` is the record after an event. Both are pure. ``accept`` does both at once, folding once;
+``accept_all`` takes several facts in together, as is due when they are late.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from services.lifecycle.domain.events import (
     StatusRevised,
 )
 from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, plus, revised_since
+from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.state import Policy, State
 
 Origin = tuple[str, int, int]
@@ -54,25 +56,47 @@ class Record(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """What a fact brought about. ``refused`` is the one of two facts of one identity that is not the fact (FOLD.md 2)."""
+    """What facts brought about. ``refused``: of two facts of one identity the one that is not the fact (FOLD.md 2)."""
 
     record: Record
     events: Sequence[AnyEvent] = ()
-    refused: Known | None = None
+    refused: Sequence[Known] = ()
 
 
 def accept(record: Record, fact: Fact, origin: Origin, policy: Policy) -> Accepted:
     """The record with one more fact, and the events that say what it changed."""
-    ref = FactRef(source=fact.source, id=fact.id)
-    arrived = Known(hashlib.sha256(content(fact)).digest(), fact, origin)
-    before = record.known.get(ref)
-    if before is not None and before.digest <= arrived.digest:
-        return Accepted(record, refused=None if before.digest == arrived.digest else arrived)
-    recorded_at = max(fact.recorded_at, record.recorded_at)
-    known = {**record.known, ref: arrived}
-    fold = plus(record.fold, fact, policy) if before is None else fold_of((each.fact for each in known.values()), policy)
-    events = [FactAccepted(recorded_at=recorded_at, fact=fact, origin=origin), *_changes(record.fold, fold, fact, recorded_at)]
-    return Accepted(Record(record.customer_id, fold, known, record.version + len(events), recorded_at), events, before)
+    return accept_all(record, [(fact, origin)], policy)
+
+
+def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: Policy) -> Accepted:
+    """The record with more facts, folded once, and the events that say what they changed together."""
+    known = dict(record.known)
+    accepted: list[Known] = []
+    refused: list[Known] = []
+    for fact, origin in arrivals:
+        ref = FactRef(source=fact.source, id=fact.id)
+        arrived = Known(hashlib.sha256(content(fact)).digest(), fact, origin)
+        before = known.get(ref)
+        if before is None or arrived.digest < before.digest:
+            known[ref] = arrived
+            accepted.append(arrived)
+            refused += [before] if before is not None else []
+        elif arrived.digest != before.digest:
+            refused.append(arrived)
+    if not accepted:
+        return Accepted(record, (), refused)
+    one_more = len(accepted) == 1 and len(known) == len(record.known) + 1
+    fold = plus(record.fold, accepted[0].fact, policy) if one_more else fold_of((each.fact for each in known.values()), policy)
+    recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
+    events: list[AnyEvent] = [FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin) for each in accepted]
+    events += _changes(record.fold, fold, accepted[-1].fact, recorded_at)
+    return Accepted(Record(record.customer_id, fold, known, record.version + len(events), recorded_at), events, refused)
+
+
+def late(record: Record, facts: Sequence[Fact]) -> int:
+    """How many of some facts (in fold order) come before the record's last one: worth taking in together."""
+    placed = record.fold.facts
+    return sum(key_of(fact) < placed[-1][0] for fact in facts) if placed else 0
 
 
 def decide(record: Record, fact: Fact, policy: Policy, origin: Origin = ("", 0, 0)) -> Sequence[AnyEvent]:

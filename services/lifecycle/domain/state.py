@@ -43,12 +43,16 @@ class Policy(Struct, frozen=True):
 
 
 class Ownership(Struct, frozen=True):
-    """Who owns the record (18). ``said``: a lead, an assignment or a command ever decided it; ``lead``: the last lead.owner."""
+    """Who owns the record (18). ``said``: a lead, an assignment or a command ever decided it; ``lead``: the last lead.owner.
+
+    ``by_deal`` is the deal whose documents were the first to name an owner: it decides while nothing else has.
+    """
 
     rep_id: str | None = None
     assignment_id: str | None = None
     said: bool = False
     lead: str | None = None
+    by_deal: str | None = None
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -81,7 +85,7 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
         before = State(lead=Lead("new", name, key), stage="lead", status=name, probability=table.probability(name))
     papers = _papers(before, fact, key, grouping, policy.tables)
     verdict = judge(fact.data, before.stage, before.status, before.owner.rep_id, table)
-    owner = _owner_after(before.owner, fact, verdict, papers.deals)
+    owner = _owner_after(before.owner, fact, verdict, papers)
     deals, following = _with_kept_owner(before, papers, owner.rep_id)
     profile, contact = (_profile(before.profile, fact.data), _contact(before.contact, fact.data))
     state = replace(
@@ -184,7 +188,7 @@ def _document_after(state: State, document: DocumentKey, key: Key, data: Data, t
 # --------------------------------------------------------------------------------------------- owner
 
 
-def _owner_after(owner: Ownership, fact: Fact, verdict: Verdict, deals: Mapping[str, Deal]) -> Ownership:
+def _owner_after(owner: Ownership, fact: Fact, verdict: Verdict, papers: _Papers) -> Ownership:
     """Rule 18."""
     match fact.data:
         case LeadFields(owner=rep) if rep is not None and rep != owner.lead:
@@ -197,11 +201,9 @@ def _owner_after(owner: Ownership, fact: Fact, verdict: Verdict, deals: Mapping[
             return Ownership(rep, None, True, owner.lead)
     if owner.said:
         return owner
-    named = [(deal.owner_first_by, deal.named_owner) for deal in deals.values() if deal.owner_first_by is not None]
-    if not named:
-        return owner
-    _, first = min(named, key=lambda pair: pair[0])
-    return replace(owner, rep_id=first.value if first else None)
+    first = owner.by_deal or next((deal for deal in papers.touched if papers.deals[deal].named_owner is not None), None)
+    named = papers.deals[first].named_owner if first is not None else None
+    return owner if named is None else replace(owner, rep_id=named.value, by_deal=first)
 
 
 def _with_kept_owner(before: State, papers: _Papers, owner: str | None) -> tuple[Mapping[str, Deal], list[str]]:

@@ -7,6 +7,8 @@ means nothing; the assignment ends when the desk ends it, or when the record sho
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from events.requests import OwnerChanged, ProgressReported, RecordMatched, Request
 from events.values import parse_instant
 from services.routing.domain.pick import Candidate, absences, pick
@@ -32,19 +34,19 @@ from services.routing.domain.story import (
 
 DEFAULT: Final = "default"
 """What a trace calls the territory of a record that no territory took."""
+ROUND: Final = 1
+"""An assignment's id is the request's and the round. Every request is decided once, so far."""
 
 
-def decide(state: State, request: Request, request_id: str) -> CustomerEvent | None:
+def decide(state: State, request: Request) -> CustomerEvent | None:
     """What the request brings about; None where it was decided before, or changes nothing.
 
     The state must hold the version of the rules that the request was matched with.
     """
     customer = state.customers.get(request.customer_id, NOBODY)
-    if request.version <= customer.version:
-        return None
     match request:
         case RecordMatched():
-            return _route(state, customer, request, f"{request_id}/1")
+            return _route(state, customer, request)
         case OwnerChanged():
             return _owner_changed(customer, request)
         case ProgressReported():
@@ -52,11 +54,11 @@ def decide(state: State, request: Request, request_id: str) -> CustomerEvent | N
     raise TypeError(f"the desk does not know requests of type {type(request).__name__}")
 
 
-def _route(state: State, customer: Customer, request: RecordMatched, assignment_id: str) -> CustomerEvent | None:
+def _route(state: State, customer: Customer, request: RecordMatched) -> CustomerEvent | None:
     held = _held(customer)
     if held and not request.again:
         return None
-    rules, name = _rules(state, request), request.territory or DEFAULT
+    rules = _rules(state, request)
     target = target_of(rules, request.territory)
     rep_id, trace = _choice(state, rules, target, customer, request)
     common = _common(customer, request)
@@ -64,7 +66,7 @@ def _route(state: State, customer: Customer, request: RecordMatched, assignment_
     if rep_id is not None:
         return Assigned(
             **common,
-            assignment_id=assignment_id,
+            assignment_id=f"{request.request_id}/{ROUND}",
             rep_id=rep_id,
             team=state.reps[rep_id].team,
             rule_set_version=state.rules_version,
@@ -73,11 +75,13 @@ def _route(state: State, customer: Customer, request: RecordMatched, assignment_
             contact=request.contact,
             trace=trace,
         )
+    trace = replace(trace, explanation=_explanation(target, trace.territory))
     if held and isinstance(target, ClearOwner):
         return OwnerCleared(**common, assignment_id=held.assignment_id, rep_id=held.rep_id, trace=trace)
     if owner is not None:
-        return OwnerKept(**common, rep_id=owner, reason=_reason(target, name), trace=trace)
-    return NotAssigned(**common, reason=_reason(target, name), trace=trace)
+        return OwnerKept(**common, rep_id=owner, trace=trace)
+    chooses = isinstance(target, PoolTarget | RepTarget)
+    return NotAssigned(**common, reason="unavailable" if chooses else "unassigned", trace=trace)
 
 
 def target_of(rules: RuleSet, territory: str | None) -> Target:
@@ -111,7 +115,7 @@ def _choice(state: State, rules: RuleSet, target: Target, customer: Customer, re
             return None, Trace(**common, strategy="unassigned")
 
 
-def _reason(target: Target, territory: str) -> str:
+def _explanation(target: Target, territory: str) -> str:
     """Why the target gave the record to nobody new."""
     match target:
         case PoolTarget(pool):

@@ -41,7 +41,10 @@ class Turn(Struct, frozen=True):
 
 
 class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The whole reasoning: the territories tried, ``territory`` that took the record (or "default"), the members, the cursor."""
+    """The whole reasoning: the territories tried, ``territory`` that took the record (or "default"), the members, the cursor.
+
+    ``explanation``: why nobody was chosen.
+    """
 
     territories: tuple[TerritoryTrace, ...] = ()
     territory: str
@@ -49,6 +52,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pool: str | None = None
     members: tuple[Candidate, ...] = ()
     cursor: Turn | None = None
+    explanation: str | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,7 +81,7 @@ class Assigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NotAssigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
-    """Nobody has the record, and nobody was given it."""
+    """Nobody has the record, and nobody was given it. ``reason`` is "unavailable" or "unassigned" (by the rules)."""
 
     reason: str
     trace: Trace
@@ -87,7 +91,6 @@ class OwnerKept(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """The record was routed again, and stays where it is."""
 
     rep_id: str
-    reason: str
     trace: Trace
 
 

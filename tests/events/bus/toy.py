@@ -1,7 +1,7 @@
 """A small service on SQLite, as real as the others: it copies every record to a topic, numbered per stream.
 
-In go records with any value; ``poison…`` is buried, ``bug…`` makes it fail. Out go an ``entry`` per record in the same transaction, and
-from there a message ``<number>:<value>`` under the record's key.
+In go records with any value; ``poison…`` is buried, ``bug…`` makes it fail. Out go an ``entry`` per record in the same transaction,
+and from there a message ``<number>:<value>`` under the record's key.
 """
 
 import sqlite3
@@ -48,7 +48,7 @@ class Database:
 
 
 class Toy:
-    """A worker. ``at(point)`` is called at ``begin``, ``written``, ``committed``, ``acknowledged`` and ``settle``: to fail there."""
+    """A worker. ``at(point)`` is called at ``begin``, ``written``, ``committed``, ``acknowledged``, ``settle``: to fail there."""
 
     def __init__(self, bus: Bus, path: Path, *, out: str = OUT, ledger: type[Ledger] = Ledger) -> None:
         self.database = Database(path)
@@ -105,16 +105,16 @@ class Toy:
         self.ledger.settle()
 
     def pending(self) -> int:
+        count, streams = 0, self.streams()
         with self.ledger.lock, self.database.begin() as cursor:
-            count = 0
-            for stream, after in self.streams().items():
+            for stream, after in streams.items():
                 kind, number = stream[:-1].split("[")
                 if kind == "out":
                     cursor.execute("SELECT count(*) FROM entry WHERE stream = ? AND number > ?", (stream, after))
                 else:
                     cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", (int(number), after))
                 count += cursor.fetchone()[0]
-            return count
+        return count
 
     def _take(self, cursor: sqlite3.Cursor, record: Record) -> None:
         value = record.value or b""

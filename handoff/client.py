@@ -1,0 +1,60 @@
+"""What the services answer over HTTP, and what to say when one does not.
+
+In go the settings (where the services are), a path and its parameters; out comes the JSON. A problem (RFC 9457) becomes the
+:class:`CommandError` with its detail: what does not exist is bad news (1), a wrong question is wrong usage (2).
+"""
+
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx2
+
+from handoff.errors import NOT_WELL, USAGE, CommandError
+from handoff.settings import ServiceName, Settings, variable
+
+ANSWER_SECONDS_MAX: Final = 30.0
+CONNECT_SECONDS_MAX: Final = 2.0
+WRONG_QUESTION: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+class ServiceDown(CommandError):  # noqa: N818 - says what is the case
+    """A service does not answer."""
+
+
+class Services:
+    """The three services. A context manager; connections are kept between questions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        timeout = httpx2.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        self._http = httpx2.Client(timeout=timeout, trust_env=False)  # no proxy between a machine and itself
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._http.close()
+
+    def get(self, service: ServiceName, path: str, **parameters: str | None) -> Any:
+        """The answer to a question. Parameters that are None are left out."""
+        url = self._settings.url(service)
+        given = {name: value for name, value in parameters.items() if value is not None}
+        try:
+            answer = self._http.get(f"{url}{path}", params=given)
+            if answer.status_code == HTTPStatus.OK:
+                return answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise ServiceDown(
+                f"{service} does not answer at {url} ({error}): start it with `handoff up`, "
+                f"or say where it is with {variable(f'{service}_port')}"
+            ) from error
+        code = USAGE if answer.status_code in WRONG_QUESTION else NOT_WELL
+        raise CommandError(f"{service} answers {answer.status_code}: {_detail(answer)}", code)
+
+
+def _detail(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300] or "no reason given"

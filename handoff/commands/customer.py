@@ -1,0 +1,69 @@
+"""``handoff customer ID``: one customer's record, as lifecycle tells it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from handoff.client import Services
+from handoff.console import day_or_time, money, say, say_json, table
+from handoff.options import Json
+from handoff.settings import load
+
+ROWS_SHOWN: Final = 20
+
+Id = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help=f"Every deal and every status, not only the last {ROWS_SHOWN}.")]
+
+
+def customer(customer_id: Id, everything: All = False, as_json: Json = False) -> int:
+    """Show a customer's record: the status now, the deals, and the history of the status."""
+    with Services(load()) as services:
+        record = services.get("lifecycle", f"/v1/customers/{quote(customer_id, safe='')}")
+    if as_json:
+        say_json(record)
+        return 0
+    say(f"{record['customer_id']}: {record['stage']}, {record['status']} ({record['probability']} %)", style="bold")
+    say(f"owner {record['owner'] or 'nobody'}; {record['facts']} facts, version {record['version']}")
+    limit = None if everything else ROWS_SHOWN
+    _deals(record["deals"], limit)
+    _history(record["history"], limit)
+    return 0
+
+
+def _deals(deals: list[Mapping[str, Any]], limit: int | None) -> None:
+    newest = sorted(deals, key=lambda deal: str(deal["since"]), reverse=True)
+    rows = [
+        (
+            deal["deal_id"],
+            deal["state"],
+            deal["status"],
+            deal["probability"],
+            money(deal["amounts"]["amount"]),
+            deal["owner"],
+            day_or_time(deal["since"]),
+        )
+        for deal in newest[:limit]
+    ]
+    say()
+    table(
+        ("deal", "state", "status", "%", "amount", "owner", "since"),
+        rows,
+        right=("%", "amount"),
+        title=_title("deals", deals, limit),
+    )
+
+
+def _history(history: list[Mapping[str, Any]], limit: int | None) -> None:
+    rows = [
+        (day_or_time(state["effective_at"]), state["stage"], state["status"], state["probability"], state["cause"]["type"])
+        for state in reversed(history)
+    ]
+    say()
+    table(("since", "stage", "status", "%", "because of"), rows[:limit], right=("%",), title=_title("statuses", history, limit))
+
+
+def _title(what: str, found: list[Any], limit: int | None) -> str:
+    cut = limit is not None and len(found) > limit
+    return f"{len(found)} {what}" + (f", the last {limit} of them (--all shows the others)" if cut else "")

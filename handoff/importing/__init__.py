@@ -1,0 +1,1 @@
+"""Data of other systems as facts: read and mapped, published, and waited for."""

@@ -1,0 +1,91 @@
+"""The HTTP side of forecast: resources, and nothing that decides anything."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CollectorRegistry
+
+from events.bus.progress import Progress
+from services.forecast import health, problems, spreadsheet
+from services.forecast.answers import DealHistory, DealPage, Forecast, Pipeline
+from services.forecast.conditional import form_of, respond
+from services.forecast.directory import Directories
+from services.forecast.inquiry import DirectoryUnknownError, Inquiry
+from services.forecast.questions import DealQuery, DealsQuery, ForecastQuery, PipelineQuery
+from services.forecast.settings import Settings
+from services.forecast.store import Readers
+
+
+def create_app(
+    readers: Readers,
+    directories: Directories,
+    progress: Callable[[], Progress],
+    registry: CollectorRegistry,
+    settings: Settings,
+    clock: Callable[[], int],
+) -> FastAPI:
+    """The application. It reads; whatever changes a figure comes through Kafka. ``clock``: nanoseconds since 1970."""
+    app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(_once)])
+    problems.install(app)
+    app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
+    app.include_router(health.router(readers, directories, progress, registry))
+    inquiry = Inquiry(readers, directories, settings, clock)
+
+    @app.get("/v1/pipeline", response_model=None, responses=_answers(Pipeline))
+    def pipeline(request: Request, query: Annotated[PipelineQuery, Query()]) -> Response:
+        """What is open, won and lost, in all and by group."""
+        form = form_of(request, query.format)
+        with inquiry.view(query, form) as view:
+            return respond(request, view.tag, form, lambda: inquiry.pipeline(view, query), spreadsheet.pipeline_csv)
+
+    @app.get("/v1/forecast", response_model=None, responses=_answers(Forecast))
+    def forecast(request: Request, query: Annotated[ForecastQuery, Query()]) -> Response:
+        """What a period brings: won by the day it was won, open by its close date."""
+        form = form_of(request, query.format)
+        with inquiry.view(query, form) as view:
+            return respond(request, view.tag, form, lambda: inquiry.forecast(view, query), spreadsheet.forecast_csv)
+
+    @app.get("/v1/deals", response_model=None, responses=_answers(DealPage))
+    def deals(request: Request, query: Annotated[DealsQuery, Query()]) -> Response:
+        """The deals behind a figure, by customer and id: its parameters list its documents, and `rule` those it leaves out."""
+        form = form_of(request, query.format)
+        with inquiry.view(query, form) as view:
+            return respond(request, view.tag, form, lambda: inquiry.deals(view, query), spreadsheet.deals_csv)
+
+    @app.get("/v1/deals/{deal_id:path}", response_model=None, responses=_answers(DealHistory, csv=False))
+    def deal(request: Request, deal_id: str, query: Annotated[DealQuery, Query()]) -> Response:
+        """A deal with its history and its documents."""
+
+        def found() -> DealHistory:
+            answer = inquiry.deal(view, deal_id, query)
+            if answer is None:
+                raise HTTPException(404, f"no deal {deal_id!r} of customer {query.customer_id!r} was known then")
+            return answer
+
+        with inquiry.view(query, deal_id) as view:
+            return respond(request, view.tag, "json", found)
+
+    return app
+
+
+def _answers(model: type[Any], *, csv: bool = True) -> dict[int | str, dict[str, Any]]:
+    content = {"text/csv": {"schema": {"type": "string"}}} if csv else {}
+    return {
+        200: {"model": model, "content": content},
+        304: {"description": "The answer is the one whose ETag was sent"},
+        422: {"description": "A parameter is wrong", "content": {problems.MEDIA_TYPE: {}}},
+    }
+
+
+def _once(request: Request) -> None:
+    """Refuse a parameter that is given twice: nothing says which one is meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise problems.InvalidParameterError(twice[0], "is given more than once")
+
+
+async def _directory_unknown(_: Request, error: Exception) -> JSONResponse:
+    return problems.problem(503, "teams and regions are not known yet: the directory was not read since the start; try again soon")

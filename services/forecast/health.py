@@ -1,0 +1,79 @@
+"""Probes, metrics and status: whether the service lives, does its work, and how far it has come."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from events.bus import BusError
+from events.bus.progress import Progress
+from services.forecast.directory import Directories
+from services.forecast.figures import Figures
+from services.forecast.store import Readers
+
+SERVICE = "forecast"
+
+
+def router(readers: Readers, directories: Directories, progress: Callable[[], Progress], registry: CollectorRegistry) -> APIRouter:
+    """The resources that every service has."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/livez")
+    def livez() -> dict[str, bool]:
+        """The process answers."""
+        return {"alive": True}
+
+    @routes.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Whether the service does its work, check by check."""
+        found = checks(readers, directories, progress())
+        ready = all(check["ok"] for check in found)
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"ready": ready, "checks": found}, status_code=status)
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/v1/status")
+    def status() -> dict[str, Any]:
+        """How far the service has come; ``lag`` is 0 when everything that was published is reflected, the directory included."""
+        now = progress()
+        with readers.snapshot() as connection:
+            figures = Figures(connection)
+            position, positions, letters = figures.position(), figures.positions(), figures.dead_letters()
+        return {
+            "service": SERVICE,
+            "state": now.state,
+            "lag": now.lag + _behind(directories),
+            "lag_seconds": round(now.lag_seconds, 3),
+            "position": position,
+            "positions": positions,
+            "dead_letters": sum(letters.values()),
+        }
+
+    return routes
+
+
+def checks(readers: Readers, directories: Directories, now: Progress) -> list[dict[str, Any]]:
+    """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
+    with readers.snapshot() as connection:
+        bugs = Figures(connection).dead_letters().get("Bug", 0)
+    known = directories.position is not None
+    return [
+        {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state},
+        {"name": "directory", "ok": known, "detail": directories.problem or ("" if known else "it was not read yet")},
+        {"name": "bugs", "ok": bugs == 0, "detail": f"{bugs} records were buried as bugs: they wait for a fix" if bugs else ""},
+    ]
+
+
+def _behind(directories: Directories) -> int:
+    """How much of the directory is not read yet; unknown while the bus is away, which the state says already."""
+    try:
+        return directories.behind()
+    except (BusError, LookupError):
+        return 0

@@ -1,0 +1,142 @@
+"""The desk, the second hop and the single writer: requests in, decisions into its log, one transaction per batch.
+
+What it knows is rebuilt from its own log whenever it is given the partition; a batch is tried out on a draft of that, and counts
+only once it is committed.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from events.bus.ledger import DeadLetter, Outgoing
+from events.codec import Undecodable, decode
+from events.record import Record, TopicPartition
+from events.requests import RecordMatched, Request
+from events.topics import REQUEST, RULES
+from services.routing.domain.decide import decide
+from services.routing.domain.story import DirectoryApplied, Event, RulesApplied, State
+from services.routing.metrics import Counters
+from services.routing.publication import Reference
+from services.routing.store import NAMES, Store
+
+STREAM: Final = "desk"
+_LETTERS: Final = "dead-letter[0]"
+
+_NAMES: Final = {event: name for name, event in NAMES.items()}
+
+
+class Desk:
+    """The worker of :class:`events.bus.loop.Loop` for ``routing.request.v1``."""
+
+    def __init__(self, store: Store, reference: Reference, counters: Counters) -> None:
+        self._store = store
+        self._ledger = store.ledger
+        self._reference = reference
+        self._counters = counters
+        self._state: State | None = None
+        self._last = 0
+
+    # -------------------------------------------------------------------------------------- ownership
+
+    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        claimed = self._ledger.claim(places)
+        if claimed:
+            state = State()
+            for event in self._store.replay():
+                state.apply(event)
+            self._state = state
+            self._last = self._store.last_number()
+        return claimed
+
+    def release(self, places: Collection[TopicPartition]) -> None:
+        self._ledger.release(places)
+        self._state = None
+
+    # ------------------------------------------------------------------------------------------ batch
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Decide a batch of requests: one transaction."""
+        fresh = self._ledger.fresh(records)
+        if not fresh or self._state is None:
+            return
+        batch = _Batch(self._state, self._reference)
+        for record in fresh:
+            batch.take_in(record)
+        with self._ledger.transaction(fresh) as cursor:
+            last = self._store.append(cursor, self._state, batch.events)
+            self._ledger.bury(cursor, batch.letters)
+        self._state.adopt(batch.draft)
+        self._last = last or self._last
+        for name, count in Tally(_NAMES[type(event)] for event in batch.events).items():
+            self._counters.decisions.labels(name).inc(count)
+        self._counters.took(fresh, batch.letters)
+
+    def reject(self, record: Record, error: BaseException, attempts: int) -> None:
+        reason = f"{type(error).__name__}: {error}"[:2000]
+        letters = [DeadLetter(record=record, error="Bug", reason=reason, attempts=attempts)]
+        with self._ledger.transaction([record]) as cursor:
+            self._ledger.bury(cursor, letters)
+        self._counters.took([record], letters)
+
+    # ------------------------------------------------------------------------------------------ relay
+
+    def streams(self) -> Mapping[str, int]:
+        """The decisions. Dead letters travel with those of match, which are of the same tables."""
+        return self._ledger.relay_positions([STREAM]) if self._state is not None else {}
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        return self._store.outgoing(after, limit) if after < self._last else []
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        self._ledger.acknowledged(stream, number)
+
+    def settle(self) -> None:
+        self._ledger.settle()
+
+    def pending(self) -> int:
+        if self._state is None:
+            return 0
+        acknowledged = self._ledger.relay_positions([STREAM, _LETTERS])
+        letters = self._ledger.dead_letter_stream(0, acknowledged[_LETTERS], 1000)
+        return self._last - acknowledged[STREAM] + len(letters)
+
+
+class _Batch:
+    """A batch while it is being decided."""
+
+    def __init__(self, state: State, reference: Reference) -> None:
+        self._reference = reference
+        self.draft: Final = state.draft()
+        self.events: Final[list[Event]] = []
+        self.letters: Final[list[DeadLetter]] = []
+
+    def take_in(self, record: Record) -> None:
+        """Decide one request."""
+        fact = decode(record, REQUEST.types)
+        if isinstance(fact, Undecodable):
+            self.letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
+            return
+        assert isinstance(fact.data, Request)
+        if isinstance(fact.data, RecordMatched) and not self._applied(fact.data):
+            reason = f"version {fact.data.rule_set_version} is not on {RULES.name}"
+            self.letters.append(DeadLetter(record=record, error="Undecodable", reason=reason, path="$.rule_set_version"))
+            return
+        event = decide(self.draft, fact.data)
+        if event is not None:
+            self._add(event)
+
+    def _applied(self, request: RecordMatched) -> bool:
+        """Apply the newest directory, and the rules that the request was matched with; False where there are no such rules."""
+        directory = self._reference.directory_in_force()
+        if directory.version != self.draft.directory_version:
+            self._add(DirectoryApplied(version=directory.version, content=directory.content))
+        if request.rule_set_version != self.draft.rules_version:
+            rules = self._reference.rules_of(request.rule_set_version)
+            if rules is None:
+                return False
+            self._add(RulesApplied(version=rules.version, content=rules.content))
+        return True
+
+    def _add(self, event: Event) -> None:
+        self.draft.apply(event)
+        self.events.append(event)

@@ -1,0 +1,231 @@
+"""What is Kafka's alone: brokers that are away, threads, and the making of topics."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from events.bus import BusError
+from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka.topics import configuration
+from events.record import Message, TopicPartition
+from events.topics import DIRECTORY, LEAD, LIFECYCLE, Topic, dead_letters
+from handoff.broker import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+
+Eventually = Callable[..., None]
+Unique = Callable[[str], str]
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """An address that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def admin(kafka: EmbeddedKafka) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    yield client
+    client.close()
+
+
+QUESTIONS = [
+    lambda bus: bus.partitions("t"),
+    lambda bus: bus.end_offsets([TopicPartition("t", 0)]),
+    lambda bus: bus.read("t"),
+    lambda bus: bus.producer(),
+    lambda bus: bus.consumer("g", ["t"], lambda _: {}, lambda _: None),
+]
+
+
+@pytest.mark.parametrize("ask", QUESTIONS, ids=["partitions", "offsets", "read", "producer", "consumer"])
+def test_a_broker_that_is_not_there_is_told_at_once_and_leaves_no_thread(closed: str, ask: Callable[[KafkaBus], object]) -> None:
+    before = threads()
+    bus = KafkaBus(closed, "test")
+    since = time.monotonic()
+    with pytest.raises(BusError, match=f"Kafka does not answer at {closed}"):
+        ask(bus)
+    assert time.monotonic() - since < 2
+    bus.close()
+    assert threads() == before
+
+
+@pytest.mark.parametrize("ask", [QUESTIONS[0], QUESTIONS[3]], ids=["partitions", "producer"])
+def test_a_broker_that_does_not_speak_is_given_up_and_leaves_no_thread(mute: str, ask: Callable[[KafkaBus], object]) -> None:
+    before = threads()
+    bus = KafkaBus(mute, "test")
+    since = time.monotonic()
+    with pytest.raises(BusError, match=f"Kafka at {mute}"):
+        ask(bus)
+    assert time.monotonic() - since < 8
+    bus.close()
+    assert threads() == before
+
+
+def test_probes_are_answered_at_once_while_a_broker_is_away(mute: str) -> None:
+    bus = KafkaBus(mute, "test")
+    with pytest.raises(BusError):
+        bus.partitions("t")
+    since = time.monotonic()
+    with pytest.raises(BusError):
+        bus.end_offsets([TopicPartition("t", 0)])
+    assert time.monotonic() - since < 0.5
+    bus.close()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="'broker' is not host:port"):
+        KafkaBus("127.0.0.1:9092,broker", "test")
+
+
+def test_closing_frees_every_thread(kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique) -> None:
+    topic = unique("topic")
+    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    before = threads()
+    bus = KafkaBus(kafka.bootstrap, "test")
+    producer = bus.producer()
+    producer.send([Message(topic, b"k", b"v")]).wait(10)
+    assert len(bus.read(topic)) == 1
+    consumer = bus.consumer(unique("group"), [topic], lambda places: dict.fromkeys(places, 0), lambda _: None)
+    consumer.poll(0.1, 10)
+    assert threads() > before
+    for each in (producer, consumer, bus):
+        each.close()
+        each.close()
+    assert threads() == before
+
+
+def test_an_outage_loses_nothing_and_ends_by_itself(
+    kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique, eventually: Eventually
+) -> None:
+    place = TopicPartition(unique("topic"), 0)
+    admin.create_topics({place.topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    bus = KafkaBus(kafka.bootstrap, "test")
+    producer = bus.producer()
+    found: list[bytes | None] = []
+    consumer = bus.consumer(unique("group"), [place.topic], lambda places: dict.fromkeys(places, 0), lambda _: None)
+
+    def poll() -> None:
+        try:
+            found.extend(record.value for record in consumer.poll(0.1, 100))
+        except BusError:
+            return
+
+    producer.send([Message(place.topic, b"k", b"before")]).wait(10)
+    eventually(lambda: found == [b"before"], doing=poll)
+    kafka.stop()
+    try:
+        during = producer.send([Message(place.topic, b"k", f"during-{n}".encode()) for n in range(50)])
+        assert not during.done(0.5)
+        since = time.monotonic()
+        with pytest.raises(BusError):
+            bus.end_offsets([place])
+        poll()
+        assert time.monotonic() - since < 8
+    finally:
+        kafka.start()
+    during.wait(20)
+    eventually(lambda: len(found) == 51, 20, poll)
+    assert found == [b"before", *(f"during-{n}".encode() for n in range(50))]
+    eventually(lambda: poll() or consumer.positions() == {place: 51}, 10)  # type: ignore[func-returns-value]
+    time_left = time.monotonic() + 10
+    while time.monotonic() < time_left:
+        try:
+            assert bus.end_offsets([place]) == {place: 51}
+            break
+        except BusError:
+            continue
+    for each in (producer, consumer, bus):
+        each.close()
+
+
+# ------------------------------------------------------------------------------------------------ topics
+
+
+def renamed(topic: Topic, name: str) -> Topic:
+    return Topic(
+        name=name, writer=topic.writer, purpose=topic.purpose, keyed=topic.keyed, retention=topic.retention, log_time=topic.log_time
+    )
+
+
+def test_topics_are_created_once_and_then_left_alone(kafka: EmbeddedKafka, unique: Unique) -> None:
+    keyed, single = renamed(LEAD, unique("lead")), renamed(DIRECTORY, unique("directory"))
+    bus = KafkaBus(kafka.bootstrap, "test")
+    assert create_topics(kafka.bootstrap, 3, topics=[keyed]) == [keyed.name]
+    before = bus.identity(keyed.name)
+    assert create_topics(kafka.bootstrap, 3, topics=[keyed, single]) == [single.name]
+    assert create_topics(kafka.bootstrap, 3, topics=[keyed, single]) == []
+    assert (bus.partitions(keyed.name), bus.partitions(single.name)) == (3, 1)
+    assert bus.identity(keyed.name) == before
+    bus.close()
+
+
+def test_another_number_of_partitions_is_refused_and_nothing_is_created(kafka: EmbeddedKafka, unique: Unique) -> None:
+    there, missing = renamed(LEAD, unique("lead")), renamed(LEAD, unique("lead"))
+    create_topics(kafka.bootstrap, 3, topics=[there])
+    with pytest.raises(ValueError, match=f"topic {there.name} has 3 partitions, and 4 are asked for: set HANDOFF_PARTITIONS"):
+        create_topics(kafka.bootstrap, 4, topics=[there, missing])
+    bus = KafkaBus(kafka.bootstrap, "test")
+    with pytest.raises(LookupError):
+        bus.partitions(missing.name)
+    bus.close()
+
+
+@pytest.mark.parametrize("log_time", [True, False])
+def test_the_broker_has_the_settings_of_the_table(
+    kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique, log_time: bool
+) -> None:
+    topic = renamed(LEAD, unique("lead"))
+    create_topics(kafka.bootstrap, 1, topics=[topic], log_time=log_time)
+    described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)], config_filter="all")
+    settings = described["topic"][topic.name] if "topic" in described else described[ConfigResourceType.TOPIC][topic.name]
+    for name, value in configuration(topic, log_time=log_time).items():
+        assert settings[name]["value"] == value
+
+
+def test_the_retention_and_the_clock_of_the_table() -> None:
+    days_30 = str(30 * 24 * 3600 * 1000)
+    live = {topic.name: configuration(topic, log_time=True) for topic in (LEAD, LIFECYCLE, DIRECTORY, dead_letters("routing"))}
+    assert {name: (each["message.timestamp.type"], each["retention.ms"]) for name, each in live.items()} == {
+        "crm.lead.v1": ("LogAppendTime", days_30),
+        "crm.lifecycle.v1": ("CreateTime", "-1"),
+        "crm.directory.v1": ("CreateTime", "-1"),
+        "routing.dead-letter.v1": ("CreateTime", days_30),
+    }
+    simulated = configuration(LEAD, log_time=False)
+    assert (simulated["message.timestamp.type"], simulated["retention.ms"]) == ("CreateTime", "-1")
+    assert configuration(LEAD, log_time=True, replication=3)["min.insync.replicas"] == "2"
+
+
+@pytest.mark.parametrize(("log_time", "kept"), [(True, False), (False, True)])
+def test_simulated_time_stands_only_where_it_is_asked_for(kafka: EmbeddedKafka, unique: Unique, log_time: bool, kept: bool) -> None:
+    topic = renamed(LEAD, unique("lead"))
+    create_topics(kafka.bootstrap, 1, topics=[topic], log_time=log_time)
+    bus = KafkaBus(kafka.bootstrap, "test")
+    producer = bus.producer()
+    stamps = [1_000_000_000_000, 4_000_000_000_000]  # 2001 and 2096
+    if log_time:
+        stamps = stamps[:1]
+    producer.send([Message(topic.name, b"k", b"v", timestamp=stamp) for stamp in stamps]).wait(10)
+    assert ([record.timestamp for record in bus.read(topic.name)] == stamps) is kept
+    producer.close()
+    bus.close()

@@ -1,0 +1,77 @@
+"""The watchdog: it ends what stands still, and nothing else."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from events.bus.progress import Progress, State
+from events.bus.watchdog import EXIT_CODE, Watchdog
+from events.record import TopicPartition
+
+PLACE = TopicPartition("in", 0)
+RUNNING = Progress(state="running", lag=5, lag_seconds=1, positions={PLACE: 3}, pending=0, error="", degraded=False, rejected=0)
+
+
+class Scene:
+    """A watchdog of 60 s whose clock and progress are told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.progress = RUNNING
+        self.dog = Watchdog(lambda: self.progress, 60.0, end=lambda code: None, monotonic=lambda: self.now)
+        self.dog.check()
+
+    def after(self, seconds: float, progress: Progress) -> bool:
+        self.now += seconds
+        self.progress = progress
+        return self.dog.check()
+
+
+def test_lag_that_does_not_shrink_is_a_standstill() -> None:
+    scene = Scene()
+    assert not scene.after(60, RUNNING)
+    assert scene.after(1, replace(RUNNING, lag=500, lag_seconds=61))  # more to do is no progress
+
+
+@pytest.mark.parametrize("moved", [replace(RUNNING, positions={PLACE: 4}), replace(RUNNING, pending=1), replace(RUNNING, lag=0)])
+def test_what_moves_or_has_nothing_to_do_is_left_alone(moved: Progress) -> None:
+    scene = Scene()
+    assert not scene.after(59, moved)
+    standing = replace(moved, lag=5)
+    assert not scene.after(60, standing)
+    assert scene.after(1, standing)
+
+
+@pytest.mark.parametrize("state", ["retrying", "stopped"])
+def test_who_knows_why_he_waits_is_left_alone(state: State) -> None:
+    scene = Scene()
+    assert not scene.after(1000, replace(RUNNING, state=state))
+    assert not scene.after(59, RUNNING)
+    assert scene.after(61, RUNNING)
+
+
+def test_a_consumer_that_never_gets_its_partitions_stands_still() -> None:
+    scene = Scene()
+    starting = replace(RUNNING, state="starting", lag=0, positions={})
+    assert not scene.after(1, starting)
+    assert not scene.after(60, starting)
+    assert scene.after(1, starting)
+
+
+def test_it_ends_the_process(eventually: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    codes: list[int] = []
+    dog = Watchdog(lambda: RUNNING, 0.05, end=codes.append)
+    dog.start()
+    eventually(lambda: codes == [EXIT_CODE])
+    dog.stop()
+    assert "nothing has moved" in caplog.text
+
+
+def test_it_stops_when_it_is_told_to() -> None:
+    codes: list[int] = []
+    dog = Watchdog(lambda: RUNNING, 1000.0, end=codes.append)
+    dog.start()
+    dog.stop()
+    dog.stop()
+    assert codes == []

@@ -1,0 +1,231 @@
+"""The view equals the naive recomputation at every instant, in any batching, with repeats, parts and restarts."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from events.published import DealImage, DealsChanged, Published, Status, StatusChanged, StatusState
+from events.values import format_instant, parse_instant
+from services.forecast.domain import Question, deal_of, segment_of, summarize
+from services.forecast.figures import Figures, Moment, Segments
+from services.forecast.periods import FOREVER
+from tests.forecast.harness import CAUSE, Forecast, change, image
+from tests.forecast.naive import Naive
+
+HOURS = [format_instant(parse_instant("2017-03-30T20:00:00Z") + hour * 3600 * 10**9) for hour in range(7)]
+CUSTOMERS = ("acme", "globex")
+DEALS = ("opportunity:1", "opportunity:2", "quote:3")
+
+images = st.one_of(
+    st.builds(
+        image,
+        st.one_of(st.none(), st.integers(0, 10**12)),
+        probability=st.sampled_from([10, 20, 50]),
+        currency=st.sampled_from(["USD", "EUR"]),
+        owner=st.sampled_from([None, "ann", "bob"]),
+        product=st.sampled_from([None, "", "GTX Pro"]),
+        close_date=st.sampled_from([None, date(2017, 3, 31), date(2017, 4, 1)]),
+    ),
+    st.builds(
+        image,
+        st.integers(-(10**12), 10**12),
+        st.sampled_from(["won", "lost"]),
+        closed_at=st.sampled_from(HOURS),
+        owner=st.sampled_from([None, "ann"]),
+    ),
+)
+
+
+@st.composite
+def deal_changes(draw: st.DrawFn) -> Any:
+    """One deal's history from an instant on, or the end of it."""
+    deal_id = draw(st.sampled_from(DEALS))
+    instants = sorted(draw(st.sets(st.integers(0, len(HOURS) - 1), max_size=4)))
+    if not instants:
+        return change(deal_id)
+    since = HOURS[draw(st.integers(0, instants[0]))]
+    return change(deal_id, *((HOURS[at], draw(images)) for at in instants), since=since)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Published]:
+    """What lifecycle may publish: versions and recorded times rise per customer, long messages are in parts."""
+    published: list[Published] = []
+    clocks = dict.fromkeys(CUSTOMERS, 0)
+    harness = _Versions()
+    for _ in range(draw(st.integers(1, 12))):
+        customer = draw(st.sampled_from(CUSTOMERS))
+        clocks[customer] = min(len(HOURS) - 1, clocks[customer] + draw(st.integers(0, 2)))
+        recorded = HOURS[clocks[customer]]
+        if draw(st.booleans()):
+            changes = draw(st.lists(deal_changes(), min_size=1, max_size=3, unique_by=lambda each: each.deal_id))
+            parts = [[each] for each in changes] if draw(st.booleans()) else [changes]
+            for number, part in enumerate(parts, start=1):
+                published.append(
+                    DealsChanged(
+                        customer_id=customer,
+                        version=harness.next(customer),
+                        recorded_at=recorded,
+                        cause=CAUSE,
+                        deals=tuple(part),
+                        part=number,
+                        parts=len(parts),
+                    )
+                )
+        else:
+            published.append(_status(draw, customer, harness.next(customer), recorded))
+    return published
+
+
+class _Versions:
+    """Versions of customers: they rise, with gaps (facts that change nothing have versions too)."""
+
+    def __init__(self) -> None:
+        self._last = dict.fromkeys(CUSTOMERS, 0)
+
+    def next(self, customer: str) -> int:
+        self._last[customer] += 1
+        return self._last[customer]
+
+
+def _status(draw: st.DrawFn, customer: str, version: int, recorded: str) -> Published:
+    instants = sorted(draw(st.sets(st.integers(0, len(HOURS) - 1), min_size=1, max_size=3)))
+    states = [
+        StatusState(
+            effective_at=HOURS[at],
+            cause=CAUSE,
+            stage=draw(st.sampled_from(["lead", "prospect", "customer"])),
+            name="x",
+            probability=0,
+        )
+        for at in instants
+    ]
+    return StatusChanged(
+        customer_id=customer,
+        version=version,
+        recorded_at=recorded,
+        cause=CAUSE,
+        since=HOURS[instants[0]],
+        states=tuple(states),
+        current=Status(stage="lead", name="x", probability=0),
+    )
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, published: Sequence[Published]) -> list[list[Published] | None]:
+    """The batches in which they arrive: the relay may start over from an earlier message; None is a crash."""
+    batches: list[list[Published] | None] = []
+    sent = 0
+    while sent < len(published):
+        start = draw(st.integers(max(0, sent - 4), sent))
+        size = draw(st.integers(1, 5))
+        batches.append(list(published[start : start + size]))
+        sent = max(sent, start + size)
+        if draw(st.integers(0, 5)) == 0:
+            batches.append(None)
+    return batches
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> tuple[list[Published], list[list[Published] | None]]:
+    published = draw(histories())
+    return published, draw(deliveries(published))
+
+
+def moments(published: Sequence[Published]) -> Iterator[Moment]:
+    """Around every instant that matters, in both times."""
+    instants = [parse_instant(hour) for hour in HOURS]
+    around = sorted({instant + shift for instant in instants for shift in (-1, 0)})
+    known = sorted({parse_instant(message.recorded_at) for message in published})
+    yield from (Moment(*each) for each in itertools.product(around, [known[0] - 1, *known, FOREVER - 1]))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(scenarios())
+def test_the_view_is_the_fold_of_all_messages(tmp_path_factory: Any, scenario: Any) -> None:
+    published, batches = scenario
+    forecast = Forecast(tmp_path_factory.mktemp("view") / "forecast.sqlite")
+    try:
+        for batch in batches:
+            if batch is None:
+                forecast.crash()
+            else:
+                forecast.publish(*batch)
+                forecast.settle()
+        assert forecast.ledger.dead_letters() == {}
+        _equal(forecast, published)
+    finally:
+        forecast.close()
+
+
+def _equal(forecast: Forecast, published: Sequence[Published]) -> None:
+    naive = Naive(published)
+    segments = Segments()
+    for moment, by in zip(moments(published), itertools.cycle(("stage", "rep", "product", "quarter", None)), strict=False):
+        expected = naive.deals(*moment)
+        with forecast.readers.snapshot() as connection:
+            figures = Figures(connection)
+            listed = {(each.customer_id, each.deal_id): each.deal for each in figures.deals(moment, None, ("", ""))}
+            assert listed == {key: deal_of(held, forecast.settings.zone) for key, held in expected.items()}
+            assert figures.stages(moment) == naive.stages(*moment)
+            found = summarize(segments.of(figures, moment, by, for_period=True), Question("USD"), lambda each: each.group)
+            assert _numbers(found) == _numbers(_recomputed(expected, naive.stages(*moment), by, forecast))
+            images = {key: figures.history(*key, moment.known_at) for key in expected}
+        for key, held in expected.items():
+            now = [text for begin, end, _, text in images[key] if begin <= moment.as_of < end]
+            assert [msgspec.json.decode(text, type=DealImage) for text in now] == [held]
+
+
+def _recomputed(
+    expected: Mapping[tuple[str, str], DealImage], stages: Mapping[str, str], by: str | None, forecast: Forecast
+) -> Any:
+    keys = {"stage": lambda key, _: stages.get(key[0]), "rep": lambda _, held: held.owner, "product": lambda _, held: held.product}
+    group = keys.get(by or "", lambda *_: None)
+    single = [segment_of(deal_of(held, forecast.settings.zone), group(key, held)) for key, held in expected.items()]
+    return summarize(single, Question("USD"), lambda each: each.group)
+
+
+def _numbers(summary: Any) -> Any:
+    def of(totals: Any) -> Any:
+        parts = [(part.count, part.amount, part.weighted) for part in (totals.open, totals.won, totals.lost)]
+        return (*parts, totals.worst, totals.likely, totals.upside, totals.weighted, totals.without_amount)
+
+    groups = {key: of(totals) for key, totals in summary.groups.items()}
+    return of(summary.totals), groups, {name: of(totals) for name, totals in summary.other_currencies.items()}
+
+
+def test_what_is_known_later_changes_no_earlier_answer(forecast: Forecast) -> None:
+    """I2 over time: an answer that was given for (as_of, known_at) is given again, whatever came to be known since."""
+    forecast.deal("acme", "opportunity:1", (HOURS[0], image(100)), recorded=HOURS[1])
+    forecast.settle()
+    asked = {"as_of": HOURS[4], "known_at": HOURS[1], "by": "quarter"}
+    before = forecast.get("/v1/pipeline", **asked)
+    forecast.deal(
+        "acme", "opportunity:1", (HOURS[0], image(70)), (HOURS[2], image(70, "won", closed_at=HOURS[2])), recorded=HOURS[5]
+    )
+    forecast.settle()
+    after = forecast.get("/v1/pipeline", **asked)
+    assert {**after, "position": 0} == {**before, "position": 0}
+    assert forecast.get("/v1/pipeline", as_of=HOURS[4])["totals"]["won"] == {"count": 1, "amount": "70.00"}
+
+
+def test_a_view_built_anew_from_the_log_is_the_same(forecast: Forecast, tmp_path: Path) -> None:
+    """I6: histories do not depend on how the log was cut into polls."""
+    for hour in range(6):
+        for customer in ("acme", "globex", "initech"):
+            forecast.deal(customer, f"opportunity:{hour % 2}", (HOURS[hour], image(hour * 7)), recorded=HOURS[hour])
+            forecast.status(customer, HOURS[hour], "prospect", "In Discussion")
+            forecast.settle()
+    again = Forecast(tmp_path / "again.sqlite", seed=3, records_max=1000)
+    again.bus = forecast.bus
+    again.start()
+    again.settle()
+    assert again.dump() == forecast.dump()
+    assert len(again.dump()["deal_history"]) > 18
+    again.close()

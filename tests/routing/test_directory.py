@@ -1,0 +1,73 @@
+"""``directory.yaml``: the sales force, and what can be wrong with it."""
+# ruff: noqa: E501 - problems are quoted as whole lines
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.reference import Directory, Rep
+from services.routing.directory import read_directory
+from services.routing.yaml_tree import FileError, Problem
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(FileError) as caught:
+        read_directory(text.encode())
+    return str(caught.value).splitlines()
+
+
+def test_reps() -> None:
+    found = read_directory(b"""
+effective_from: 2026-01-01
+reps:
+  - {rep_id: anna, name: Anna Berg, email: anna@example.com, team: Inside, region: EMEA, time_zone: Europe/Berlin}
+  - {rep_id: "7", active: false, skills: [German, Cloud], attributes: {quota: 5, lead: true, desk: A}}
+""")
+    assert found.effective_from == "2026-01-01T00:00:00Z"
+    assert found.content == Directory(
+        reps=(
+            Rep(rep_id="anna", name="Anna Berg", email="anna@example.com", team="Inside", region="EMEA", time_zone="Europe/Berlin"),
+            Rep(rep_id="7", active=False, skills=("German", "Cloud"), attributes={"quota": 5, "lead": True, "desk": "A"}),
+        )
+    )
+
+
+def test_all_problems_at_once() -> None:
+    assert problems("""reps:
+  - {rep_id: anna, nmae: Anna}
+  - {rep_id: anna}
+  - {rep_id: 7}
+  - {name: Nobody}
+  - {rep_id: ben, email: ben at example, time_zone: Europe/Berlim}
+  - {rep_id: cem, active: 1, skills: German}
+  - dora
+team: x
+""") == [
+        "directory.yaml:2:20 reps[0].nmae: unknown key (did you mean 'name'?)",
+        "directory.yaml:3:14 reps[1].rep_id: 'anna' is there twice: first on line 2",
+        "directory.yaml:4:14 reps[2].rep_id: an id (text) is expected, not '7' (a number): put it in quotes",
+        "directory.yaml:5:5 reps[3]: 'rep_id' is missing",
+        "directory.yaml:6:26 reps[4].email: 'ben at example' is not an e-mail address",
+        "directory.yaml:6:53 reps[4].time_zone: 'Europe/Berlim' is not a time zone such as Europe/Berlin (did you mean 'Europe/Berlin'?)",
+        "directory.yaml:7:27 reps[5].active: true or false is expected, not '1' (a number)",
+        "directory.yaml:7:38 reps[5].skills: a list is expected, not 'German' (text)",
+        "directory.yaml:8:5 reps[6]: a mapping (key: value) is expected, not 'dora' (text)",
+        "directory.yaml:9:1 team: unknown key",
+    ]
+
+
+def test_nobody_is_no_directory() -> None:
+    assert problems("reps: []\n") == ["directory.yaml:1:7 reps: a directory has 1 to 10000 reps"]
+    assert problems("{}\n") == ["directory.yaml:1:1 'reps' is missing"]
+
+
+@given(st.binary(max_size=300))
+def test_whatever_the_bytes_are_the_answer_is_a_directory_or_problems(content: bytes) -> None:
+    assert directory_or_problems(content)
+
+
+def directory_or_problems(content: bytes) -> Directory | list[Problem]:
+    try:
+        return read_directory(content).content
+    except FileError as error:
+        return error.problems
