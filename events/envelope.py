@@ -29,6 +29,7 @@ _WHERE = re.compile(r"(.*) - at (`key` in )?`\$([^`]*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _REQUIRED = ("id", "source", "type", "time")
+_USUAL = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "content-type"})
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ def _check_name(name: str, text: str, envelope: Envelope) -> None:
 def _by_name(headers: Headers) -> dict[str, bytes]:
     """The headers by their names in lower case."""
     named = dict(headers)
-    if len(named) == len(headers) and "".join(named).islower():
+    if len(named) == len(headers) and (_USUAL.issuperset(named) or "".join(named).islower()):
         return named
     named.clear()
     for name, value in headers:

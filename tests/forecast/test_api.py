@@ -1,6 +1,5 @@
 """The answers over HTTP: their shapes, what may be asked, what is refused."""
 
-import itertools
 from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -9,8 +8,9 @@ import pytest
 
 from events.facts import Split
 from events.published import Document
+from events.record import Message
 from events.reference import Rep
-from tests.forecast.harness import Forecast, group, image
+from tests.forecast.harness import Forecast, change, group, image
 
 JAN, FEB, MAR = "2017-01-10T09:00:00Z", "2017-02-10T09:00:00Z", "2017-03-10T09:00:00Z"
 BY = ("stage", "status", "rep", "team", "region", "customer_region", "product", "source", "quarter")
@@ -30,7 +30,6 @@ def company(forecast: Forecast) -> Forecast:
         [Rep(rep_id="ann", name="Ann", team="C", region="West"), Rep(rep_id="bob", team="B", region="East")],
     )
     forecast.status("acme", JAN, "prospect", "In Discussion")
-    forecast.status("acme", MAR, "customer", "Closed Won")
     forecast.status("globex", JAN, "prospect", "In Discussion")
     basics: dict[str, Any] = {"owner": "ann", "product": "GTX Pro", "source": "webinar", "region": "Bavaria"}
     won = image(90, "won", closed_at=MAR, **basics)
@@ -43,6 +42,7 @@ def company(forecast: Forecast) -> Forecast:
         (JAN, image(5, owner="bob")),
         (FEB, image(5, "lost", closed_at=FEB, owner="bob", reason="price")),
     )
+    forecast.status("acme", MAR, "customer", "Closed Won")
     forecast.settle()
     return forecast
 
@@ -297,14 +297,15 @@ def test_pages_follow_each_other_without_gap_or_repeat(forecast: Forecast) -> No
     for customer, deal_id in expected:
         forecast.deal(customer, deal_id, (JAN, image(1)))
     forecast.settle()
-    found, cursor = [], {}
-    for page in itertools.count():
+    found, cursor, pages = [], {}, 0
+    while True:
         body = forecast.get("/v1/deals", limit=97, **cursor)
         found += [(deal["customer_id"], deal["deal_id"]) for deal in body["deals"]]
+        pages += 1
         if body["next"] is None:
             break
         cursor = {"after": body["next"]}
-    assert page == 6
+    assert pages == 7
     assert found == sorted(expected)
     mine = [deal_id for customer, deal_id in sorted(expected) if customer == "customer-3"]
     first = forecast.get("/v1/deals", customer_id="customer-3", limit=50)
@@ -343,8 +344,6 @@ def test_a_deal_that_is_not_known_is_a_problem(company: Forecast) -> None:
 
 
 def test_an_absorbed_deal_is_gone_but_was(company: Forecast) -> None:
-    from tests.forecast.harness import change
-
     company.publish(company.deals("acme", change("opportunity:2"), recorded="2017-06-01T00:00:00Z"))
     company.settle()
     assert company.http.get("/v1/deals/opportunity:2", params={"customer_id": "acme"}).status_code == 404
@@ -517,8 +516,6 @@ def test_not_ready_while_the_bus_is_away(company: Forecast) -> None:
 
 
 def test_lag_counts_the_directory(company: Forecast) -> None:
-    from events.record import Message
-
     company.bus.append(Message("crm.directory.v1", None, b"{}", partition=0))
     assert company.get("/v1/status")["lag"] == 1
     company.directories.refresh()

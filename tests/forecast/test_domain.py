@@ -27,6 +27,7 @@ from services.forecast.periods import parse_period
 from tests.forecast.harness import image, money
 
 UTC = ZoneInfo("UTC")
+DOLLARS = Question("USD")
 Q2 = parse_period("2017-Q2")
 
 
@@ -34,7 +35,7 @@ def segment(held: DealImage, group: str | None = None) -> Segment:
     return segment_of(deal_of(held, UTC), group)
 
 
-def summary(*images: DealImage, question: Question = Question("USD")) -> Summary:
+def summary(*images: DealImage, question: Question = DOLLARS) -> Summary:
     return summarize([segment(held) for held in images], question, None)
 
 

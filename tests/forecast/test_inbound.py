@@ -226,7 +226,8 @@ def test_a_bug_is_one_dead_letter_and_not_ready(forecast: Forecast) -> None:
     """What the code cannot deal with (here: a trigger of the database that refuses) is found among its neighbours."""
     with forecast.ledger.transaction() as cursor:
         cursor.execute(
-            "CREATE TRIGGER broken BEFORE INSERT ON deal_history WHEN NEW.deal_id = 'opportunity:7' BEGIN SELECT raise(ABORT, 'broken'); END"
+            "CREATE TRIGGER broken BEFORE INSERT ON deal_history WHEN NEW.deal_id = 'opportunity:7'"
+            " BEGIN SELECT raise(ABORT, 'broken'); END"
         )
     for number in range(10):
         forecast.deal("acme", f"opportunity:{number}", (DAY, image(1)))

@@ -1,6 +1,6 @@
 """When a process that died is started again."""
 
-from handoff.stack.revival import PAUSE_SECONDS_MAX, Revival
+from handoff.stack.revival import Revival
 
 
 def test_a_process_that_dies_once_in_a_while_is_started_again_at_once() -> None:
@@ -20,7 +20,3 @@ def test_deaths_of_a_minute_ago_count_no_more() -> None:
     assert revival.died(59.0) == 1.6
     assert revival.died(61.0) == 1.6  # that at 0 is forgotten
     assert revival.died(62.0) is None
-
-
-def test_a_pause_has_a_limit() -> None:
-    assert PAUSE_SECONDS_MAX >= max(Revival().died(0.0) or 0.0 for _ in range(4))

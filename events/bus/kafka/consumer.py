@@ -21,6 +21,7 @@ from events.bus import Assigned, BusError, Revoked
 from events.bus.claims import starts
 from events.bus.kafka.clients import answers, connect
 from events.bus.kafka.cluster import Cluster
+from events.bus.kafka.rejoin import keep_finished_joins
 from events.record import Record, TopicPartition
 
 JOIN_SECONDS: Final = 0.05
@@ -89,6 +90,7 @@ class GroupConsumer:
         self._joined = False
         member = {"group_id": group, "group_instance_id": instance}
         self._client: Any = connect(KafkaConsumer, bootstrap, {**READER_SETTINGS, **GROUP_SETTINGS, **settings, **member})
+        keep_finished_joins(self._client)
         self._listener = _Listener(self._client)
         try:
             self._client.subscribe(list(topics), listener=self._listener)
