@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 from msgspec import NODEFAULT, Raw
-from msgspec.structs import FieldInfo, fields
+from msgspec.structs import fields
 
 from events.codec import Undecodable, decode, encode
 from events.envelope import Refusal, read_json
@@ -39,14 +39,14 @@ def draft(type_: str, text: str, *, source: str, id: str, time: str | None, now:
     topic, data_type = home(type_)
     value = text.encode()
     said = _fields(value)
-    problems = [*_time_problems(time), *(str(problem) for problem in _problems(data_type, said))]
+    problems = [*_time_problems(time), *_problems(data_type, said)]
     if problems:
         raise CommandError("\n".join(problems))
     occurred_at = now if time is None else parse_instant(time)
     # Built by hand: the data has to be read, and reading it whole is the check.
     envelope = {"specversion": "1.0", "id": id, "source": source, "type": type_, "time": format_instant(occurred_at)}
     headers = tuple((f"ce_{name}", text.encode()) for name, text in envelope.items())
-    key = json.loads(said["customer_id"]).encode()
+    key = json.loads(bytes(said["customer_id"])).encode()
     fact = decode(Record(topic.name, 0, 0, now // MILLISECOND, key, value, headers))
     if isinstance(fact, Undecodable):
         raise CommandError(f"{fact.path}: {fact.reason}" if fact.path else fact.reason)
@@ -77,22 +77,17 @@ def _fields(value: bytes) -> dict[str, Raw]:
 
 
 def _problems(data_type: type[Data], said: dict[str, Raw]) -> Iterator[str]:
-    """What is wrong with each field; rules that concern several fields are the codec's."""
+    """What is wrong with each field, in the codec's words; rules that concern the event as a whole are the codec's own."""
     for field in fields(data_type):
-        place = f"$.{field.encode_name}"
-        if field.encode_name not in said:
-            if field.default is NODEFAULT and field.default_factory is NODEFAULT:
-                yield f"{place}: is missing"
-        elif problem := _problem(field, said[field.encode_name], place):
-            yield problem
-
-
-def _problem(field: FieldInfo, value: Raw, place: str) -> str | None:
-    try:
-        read_json(msgspec.json.Decoder(field.type), bytes(value), place)
-    except Refusal as refusal:
-        return f"{refusal.path}: {refusal.reason}"
-    return None
+        required = field.default is NODEFAULT and field.default_factory is NODEFAULT
+        given = {name: value for name, value in said.items() if name == field.encode_name}
+        if not given and not required:
+            continue
+        alone = msgspec.defstruct(field.name, [(field.name, field.type)])
+        try:
+            read_json(msgspec.json.Decoder(alone), msgspec.json.encode(given), "$")
+        except Refusal as refusal:
+            yield f"{refusal.path}: {refusal.reason}"
 
 
 def _time_problems(time: str | None) -> Iterator[str]:

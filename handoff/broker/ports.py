@@ -38,15 +38,15 @@ def await_free(port: int, wait_seconds: float) -> None:
         time.sleep(0.05)
 
 
-def obstacle(port: int) -> str | None:
+def obstacle(port: int, host: str = HOST) -> str | None:
     """Why a server could not listen on `port` now, or None if it could."""
     if not 0 < port < 1 << 16:
         return "ports are numbers from 1 to 65535"
     try:
-        with socket.create_server((HOST, port)):
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return None
     except OSError as error:
-        return error.strerror or str(error)
+        return (error.strerror or str(error)).partition(" (while attempting")[0]
 
 
 def broker_answers(port: int) -> bool:

@@ -7,7 +7,7 @@ services; those of a stack that was killed may still be ending when the next one
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,23 +41,24 @@ def claim(data_dir: Path) -> Iterator[int]:
 
 @contextmanager
 def _alone(data_dir: Path) -> Iterator[int]:
-    owner = data_dir / OWNER
-    try:
-        with exclusive(owner, 0.0) as own:
-            os.ftruncate(own, 0)
-            os.write(own, f"{os.getpid()}\n".encode())
-            with exclusive(data_dir / PROCESSES, PREDECESSOR_SECONDS_MAX) as lock:
-                yield lock
-    except LockedError:
-        process = owner.read_text().strip()
-        if process == str(os.getpid()):
+    with ExitStack() as held:
+        try:
+            own = held.enter_context(exclusive(data_dir / OWNER, 0.0))
+        except LockedError:
+            process = (data_dir / OWNER).read_text().strip()
+            raise CommandError(
+                f"data directory {data_dir} is in use by another `handoff up` (process {process}): stop that one, or {_CHOOSE}"
+            ) from None
+        os.ftruncate(own, 0)
+        os.write(own, f"{os.getpid()}\n".encode())
+        try:
+            lock = held.enter_context(exclusive(data_dir / PROCESSES, PREDECESSOR_SECONDS_MAX))
+        except LockedError:
             raise CommandError(
                 f"data directory {data_dir} is still used by services of a `handoff up` that was killed: "
                 f"end them (their process ids are in {data_dir}/logs/*.pid), or {_CHOOSE}"
             ) from None
-        raise CommandError(
-            f"data directory {data_dir} is in use by another `handoff up` (process {process}): stop that one, or {_CHOOSE}"
-        ) from None
+        yield lock
 
 
 def check_databases(data_dir: Path, services: Sequence[str]) -> None:

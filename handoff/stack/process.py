@@ -6,7 +6,6 @@ In go a :class:`Program` and where its files are; out comes whether it runs, whe
 
 import json
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from handoff.broker import ports
 from handoff.broker.leash import Leash
 from handoff.broker.logfile import open_for_append
 from handoff.settings import Settings, variable
@@ -77,7 +77,7 @@ class Process:
         if self._leash:
             self._leash.kill()
         deadline = time.monotonic() + PORT_SECONDS_MAX
-        while obstacle(self.program.host, self.program.port) and time.monotonic() < deadline:
+        while ports.obstacle(self.program.port, self.program.host) and time.monotonic() < deadline:
             time.sleep(0.05)
         with open_for_append(self.log_file) as log:
             self._log_start = log.tell()
@@ -133,22 +133,14 @@ class Process:
         return [line[:WORDS_MAX] for line in lines if line.strip()][-count:]
 
 
-def obstacle(host: str, port: int) -> str | None:
-    """Why a server could not listen there now, or None if it could."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            return None
-    except OSError as error:
-        return error.strerror or str(error)
-
-
 def port_conflict(program: Program) -> str | None:
     """What to say when the program's port cannot be used."""
-    reason = obstacle(program.host, program.port)
+    reason = ports.obstacle(program.port, program.host)
     if reason is None:
         return None
+    place = "" if program.host == ports.HOST else f" at {program.host} (HANDOFF_HOST)"
     return (
-        f"port {program.port} of {program.name} cannot be used ({reason}): stop the program that uses it, "
+        f"port {program.port} of {program.name}{place} cannot be used ({reason}): stop the program that uses it, "
         f"or choose another with {variable(f'{program.name}_port')}"
     )
 

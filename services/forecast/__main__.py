@@ -2,10 +2,13 @@
 
 import logging
 import signal
+import socket
+import sqlite3
 import sys
 import threading
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -29,26 +32,40 @@ log = logging.getLogger("forecast")
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 for a wrong setting."""
+    """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 where it cannot start as it is set up."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         settings = Settings()
     except ValidationError as error:
         for each in error.errors():
-            log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"])
+            log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"].removeprefix("Value error, "))
         return 2
-    return run(settings)
-
-
-def run(settings: Settings) -> int:
-    """Construct the service and run its loop."""
     path = settings.data_dir / "forecast.sqlite"
+    try:
+        store = Store(path)
+        store.adopt_time_zone(settings.zone)
+    except (OSError, sqlite3.Error) as error:
+        log.error("the database %s cannot be opened: %s", path, error)
+        return 2
+    try:
+        listener = listen(settings.host, settings.forecast_port)
+    except OSError as error:
+        log.error("cannot listen on %s port %d (HANDOFF_FORECAST_PORT): %s", settings.host, settings.forecast_port, error.strerror)
+        return 2
+    return run(settings, store, path, listener)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket of the HTTP server: taken before anything else starts, so that a busy port is known at once."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+
+
+def run(settings: Settings, store: Store, path: Path, listener: socket.socket) -> int:
+    """Construct the service and run its loop."""
     code_version = version("handoff")
     registry = CollectorRegistry()
     bus = KafkaBus(settings.kafka, client_id=f"forecast-{settings.instance}")
-    store = Store(path)
-    store.adopt_time_zone(settings.zone)
     ledger = Ledger(store.begin, service="forecast", code_version=code_version, identity=bus.identity)
     worker = Inbound(store, ledger, Metrics(registry), settings.zone)
     loop = Loop(bus, worker, group=GROUP, topics=TOPICS, instance=f"forecast-{settings.instance}")
@@ -58,13 +75,13 @@ def run(settings: Settings) -> int:
     refresher = Refresher(directories, settings.directory_seconds)
     registry.register(StateCollector(readers, loop.progress, code_version))
     app = create_app(readers, directories, loop.progress, registry, settings, time.time_ns)
-    server = uvicorn.Server(uvicorn.Config(app, host=settings.host, port=settings.forecast_port, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    http = threading.Thread(target=server.run, name="http", daemon=True)
-    http.start()
-    refresher.start()
-    Watchdog(loop.progress, settings.watchdog_seconds).start()
+    for thread in (http, refresher, watchdog):
+        thread.start()
     try:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:
@@ -72,8 +89,9 @@ def run(settings: Settings) -> int:
         return 1
     finally:
         server.should_exit = True
-        http.join(timeout=5)
+        watchdog.stop()
         refresher.stop()
+        http.join(timeout=5)
         readers.close()
         store.close()
         bus.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from services.forecast.domain import Deal, Segment
-from services.forecast.periods import FOREVER
+from services.forecast.periods import FOREVER, Period
 from services.forecast.store import IN_FORCE, sliced
 
 _HALF: Final = 32
@@ -76,17 +76,22 @@ class Figures:
         query = "SELECT coalesce(max(instant), 0) FROM boundary WHERE instant <= ?"
         return int(self._connection.execute(query, (as_of,)).fetchone()[0])
 
-    def segments(self, moment: Moment, by: str | None = None, *, for_period: bool = False) -> list[Segment]:
-        """All deals at a moment, added up as far as the rules allow. Days and categories are for periods only."""
+    def segments(self, moment: Moment, by: str | None = None, period: Period | None = None) -> list[Segment]:
+        """All deals at a moment, added up as far as the rules allow.
+
+        With a period, categories are added up too, and one day stands for all that lie in it, another for all that do not.
+        """
         group = "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "", "NULL")
-        day = "day" if for_period or by == "quarter" else "NULL"
-        amounts = _AMOUNTS if for_period else _AMOUNTS[:1]
+        day = "day" if by == "quarter" else "NULL"
+        if period is not None:
+            day = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
+        amounts = _AMOUNTS[:1] if period is None else _AMOUNTS
         sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in amounts)
         deals = sliced("deal_history", f"{group} AS key, state, currency, probability, {day} AS day, {', '.join(amounts)}")
         rows = self._connection.execute(
             f"SELECT key, state, currency, probability, day, count(*), count(*) - count(amount), {sums} FROM {deals}"
             " GROUP BY key, state, currency, probability, day",
-            moment._asdict(),
+            {**moment._asdict(), **(period._asdict() if period else {})},
         )
         found = [Segment(*row[:7], *_joined(row[7:])) for row in rows]
         if by != STAGE:
@@ -149,14 +154,14 @@ class Segments:
         self._lock = threading.Lock()
         self._known: dict[tuple[object, ...], list[Segment]] = {}
 
-    def of(self, figures: Figures, moment: Moment, by: str | None, *, for_period: bool) -> list[Segment]:
+    def of(self, figures: Figures, moment: Moment, by: str | None, period: Period | None = None) -> list[Segment]:
         """The snapshot's segments at a moment."""
         column = by if by in (STAGE, "quarter") else GROUP_COLUMNS.get(by or "")
-        key = (figures.position(), figures.last_due(moment.as_of), moment.known_at, column, for_period)
+        key = (figures.position(), figures.last_due(moment.as_of), moment.known_at, column, period)
         with self._lock:
             known = self._known.get(key)
         if known is None:
-            known = figures.segments(moment, by, for_period=for_period)
+            known = figures.segments(moment, by, period)
             with self._lock:
                 self._known[key] = known
                 while len(self._known) > self._most:

@@ -74,16 +74,16 @@ class Inquiry:
 
     def pipeline(self, view: View, query: PipelineQuery) -> Pipeline:
         """All deals, whatever their dates."""
-        segments = self._segments.of(view.figures, view.moment, query.by, for_period=False)
+        segments = self._segments.of(view.figures, view.moment, query.by)
         currency = query.currency or self._currency or _prevailing(segments)
         summary = summarize(segments, Question(currency), answers.grouping(query.by, view.reps))
         return answers.pipeline(view.head, summary, currency, query.by, view.reps)
 
     def forecast(self, view: View, query: ForecastQuery) -> Forecast:
         """What counts in a period, and how much a rule leaves out."""
-        segments = self._segments.of(view.figures, view.moment, query.by, for_period=True)
-        currency = query.currency or self._currency or _prevailing(segments)
         period = parse_period(query.period)
+        segments = self._segments.of(view.figures, view.moment, query.by, period)
+        currency = query.currency or self._currency or _prevailing(segments)
         question = self._question(currency, period, query.min_probability)
         summary = summarize(segments, question, answers.grouping(query.by, view.reps))
         minimum = question.minimum_probability
@@ -102,7 +102,7 @@ class Inquiry:
         if query.min_probability is not None and query.period is None:
             raise InvalidParameterError("min_probability", "needs `period`: it is a rule of forecasts")
         currency = query.currency or self._currency
-        currency = currency or _prevailing(self._segments.of(view.figures, view.moment, None, for_period=False))
+        currency = currency or _prevailing(self._segments.of(view.figures, view.moment, None))
         period = parse_period(query.period) if query.period else None
         entries = self._entries(view, query, self._question(currency, period, query.min_probability))
         page = list(islice(entries, query.limit + 1))

@@ -103,6 +103,17 @@ def test_a_zombie_is_refused_though_the_new_owner_has_written_nothing_yet(make: 
     assert written(owner) == []
 
 
+def test_a_row_that_somebody_moved_is_not_overwritten(make: Make) -> None:
+    ledger, operator = make(), make()
+    ledger.claim([PLACE])
+    write(ledger, records(0, 10))
+    with operator.transaction() as cursor:
+        cursor.execute("UPDATE position SET next = 3")  # a backup that was put back, say
+    with pytest.raises(Fenced):
+        write(ledger, records(10, 5))
+    assert make().claim([PLACE]) == {PLACE: 3}
+
+
 def test_without_the_token_the_zombie_gets_in(make: Make) -> None:
     """The control arm: what the fence is for. Comparing offsets alone, as trackers do, lets the overlapping batch in."""
 

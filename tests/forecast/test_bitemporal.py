@@ -14,12 +14,15 @@ from events.published import DealImage, DealsChanged, Published, Status, StatusC
 from events.values import format_instant, parse_instant
 from services.forecast.domain import Question, deal_of, segment_of, summarize
 from services.forecast.figures import Figures, Moment, Segments
-from services.forecast.periods import FOREVER
+from services.forecast.periods import FOREVER, Period
 from tests.forecast.harness import CAUSE, Forecast, change, image
 from tests.forecast.naive import Naive
 
 HOURS = [format_instant(parse_instant("2017-03-30T20:00:00Z") + hour * 3600 * 10**9) for hour in range(7)]
 CUSTOMERS = ("acme", "globex")
+PERIOD = Period("a day", "2017-03-31", "2017-03-31")
+DOLLARS = Question("USD")
+QUESTION = Question("USD", PERIOD, 20)
 DEALS = ("opportunity:1", "opportunity:2", "quote:3")
 
 images = st.one_of(
@@ -174,12 +177,19 @@ def _equal(forecast: Forecast, published: Sequence[Published]) -> None:
             listed = {(each.customer_id, each.deal_id): each.deal for each in figures.deals(moment, None, ("", ""))}
             assert listed == {key: deal_of(held, forecast.settings.zone) for key, held in expected.items()}
             assert figures.stages(moment) == naive.stages(*moment)
-            found = summarize(segments.of(figures, moment, by, for_period=True), Question("USD"), lambda each: each.group)
+            pipeline = summarize(segments.of(figures, moment, by), DOLLARS, None)
+            assert pipeline.totals.open.amount == sum(_amount(held) for held in expected.values() if held.state == "open")
+            found = summarize(segments.of(figures, moment, by, PERIOD), QUESTION, lambda each: each.group)
             assert _numbers(found) == _numbers(_recomputed(expected, naive.stages(*moment), by, forecast))
             images = {key: figures.history(*key, moment.known_at) for key in expected}
         for key, held in expected.items():
             now = [text for begin, end, _, text in images[key] if begin <= moment.as_of < end]
             assert [msgspec.json.decode(text, type=DealImage) for text in now] == [held]
+
+
+def _amount(held: DealImage) -> int:
+    amount = held.amounts.amount
+    return amount.minor if amount and amount.currency == "USD" else 0
 
 
 def _recomputed(
@@ -188,7 +198,7 @@ def _recomputed(
     keys = {"stage": lambda key, _: stages.get(key[0]), "rep": lambda _, held: held.owner, "product": lambda _, held: held.product}
     group = keys.get(by or "", lambda *_: None)
     single = [segment_of(deal_of(held, forecast.settings.zone), group(key, held)) for key, held in expected.items()]
-    return summarize(single, Question("USD"), lambda each: each.group)
+    return summarize(single, QUESTION, lambda each: each.group)
 
 
 def _numbers(summary: Any) -> Any:
@@ -197,7 +207,8 @@ def _numbers(summary: Any) -> Any:
         return (*parts, totals.worst, totals.likely, totals.upside, totals.weighted, totals.without_amount)
 
     groups = {key: of(totals) for key, totals in summary.groups.items()}
-    return of(summary.totals), groups, {name: of(totals) for name, totals in summary.other_currencies.items()}
+    excluded = {name: (left.count, left.amount) for name, left in summary.excluded.items()}
+    return of(summary.totals), groups, {name: of(totals) for name, totals in summary.other_currencies.items()}, excluded
 
 
 def test_what_is_known_later_changes_no_earlier_answer(forecast: Forecast) -> None:

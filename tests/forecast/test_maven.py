@@ -22,7 +22,7 @@ pytestmark = pytest.mark.data
 def rows(name: str) -> list[dict[str, str]]:
     path = DATA / name
     if not path.exists():
-        pytest.skip(f"{path} is not there")
+        pytest.skip(f"../shared/data/maven/{name} is not there")
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

@@ -12,7 +12,7 @@ import pytest
 
 from handoff.broker.ports import free_port
 from handoff.cli import main
-from handoff.settings import PREFIX, SERVICES
+from handoff.settings import PREFIX, SERVICES, ServiceName
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Answering]]:
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[ServiceName, Answering]]:
     """Three servers in the place of the services, known to the settings."""
     servers = {name: Answering() for name in SERVICES}
     threads = [threading.Thread(target=server.serve_forever, args=(0.01,)) for server in servers.values()]

@@ -71,10 +71,11 @@ DEFAULT = Table(
 
 
 class Lead(NamedTuple):
-    """What the lead facts have come to (19, 20): the status, what set it, and the recycling that stands."""
+    """What the lead facts have come to (19, 20): the status, how and by which fact, and the recycling that stands."""
 
     name: str
     how: str
+    by: int = -1
     lead_id: str | None = None
     recycling: int | None = None
     wake_at: int | None = None
@@ -593,13 +594,13 @@ class Reference:
                 how = "disqualified"
             case "lead.recycled" if names_it:
                 wake_at = max(self._begin(data.until), self.at(i)) if data.until is not None else None
-                return Lead(triggers["recycled"], "recycled", lead.lead_id, i, wake_at)
+                return Lead(triggers["recycled"], "recycled", i, lead.lead_id, i, wake_at)
             case "activity.logged" if data.direction == "inbound" and not data.automatic and lead.recycling is not None:
                 how = "new" if self.at(i) > self.at(lead.recycling) else None
             case "tick" if lead.recycling is not None:
                 recycled = self.facts[lead.recycling]
                 how = "new" if (data.recycled.source, data.recycled.id) == (recycled.source, recycled.id) else None
-        return lead if how is None else Lead(triggers[how], how, lead.lead_id)
+        return lead if how is None else Lead(triggers[how], how, i, lead.lead_id)
 
     def _begin(self, until: str) -> int:
         moment = parse_instant_or_date(until)
@@ -642,17 +643,10 @@ class Reference:
             if self.kind[i] == "lead.created" and before.hand is not None:
                 triggers = self.table(i).triggers
                 return before.hand in (triggers["disqualified"], triggers["recycled"])
-            return lead._replace(lead_id=None) != before.lead._replace(lead_id=None) or (
-                self.kind[i] == "lead.qualified"
-                or (self.kind[i] == "lead.disqualified" and lead.how == "disqualified" and self._names_it(before, i))
-            )
+            return lead.by == i
         if before.stage == "prospect":
             return any(i == self.first(d) or self.status(d, i) != self.status(d, i + 1) for d in self.deals if self.first(d) <= i)
         return False
-
-    def _names_it(self, before: Record, i: int) -> bool:
-        lead_id = self.facts[i].data.lead_id
-        return lead_id is None or before.lead.lead_id in (None, lead_id)
 
     def _own_rule(self, stage: str, lead: Lead, n: int, table: Table) -> str:
         if stage == "lead":

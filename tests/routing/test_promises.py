@@ -135,7 +135,7 @@ def run(both: Both, steps: list[tuple]) -> None:
     both.settle()
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(steps)
 def test_one_rep_at_most_and_the_record_agrees(steps: list[tuple]) -> None:
     with TemporaryDirectory() as folder:

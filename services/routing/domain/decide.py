@@ -44,6 +44,8 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
     The state must hold the version of the rules that the request was matched with.
     """
     customer = state.customers.get(request.customer_id, NOBODY)
+    if request.version <= customer.version:
+        return None
     match request:
         case RecordMatched():
             return _route(state, customer, request)
@@ -56,8 +58,6 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
 
 def _route(state: State, customer: Customer, request: RecordMatched) -> CustomerEvent | None:
     held = _held(customer)
-    if held and not request.again:
-        return None
     rules = _rules(state, request)
     target = target_of(rules, request.territory)
     rep_id, trace = _choice(state, rules, target, customer, request)
@@ -173,10 +173,14 @@ def _rules(state: State, request: RecordMatched) -> RuleSet:
 
 
 def _common(customer: Customer, request: Request) -> dict[str, Any]:
+    # Lifecycle orders what it folds by time. So a decision is later than the one before about the same record, and one that
+    # gives away what somebody else owns is later than whatever made that owner, which may be of the same instant.
+    at = parse_instant(request.recorded_at)
+    if isinstance(request, RecordMatched) and request.owner is not None:
+        at += 1
     return {
         "customer_id": request.customer_id,
         "version": request.version,
-        # Later than the record's decision before, for lifecycle orders what it folds by time.
-        "at": max(parse_instant(request.recorded_at), customer.at + 1),
+        "at": max(at, customer.at + 1),
         "cause": request.cause,
     }

@@ -369,7 +369,14 @@ def test_streams_that_are_lost_while_sends_are_on_their_way_are_forgotten(bus: M
     bus.slow = True
     first.turn()
     assert first.progress().pending == 40
-    for loop in (second, first, second):  # the rebalance: `first` keeps half of the partitions
+    newcomer = bus.consumer("toy", ["in", "more"], lambda _: {}, lambda _: None)
+    first.turn()  # gives its partitions back, and gets none before the newcomer has joined
+    bus.slow = False
+    turn(first, 3)
+    assert acknowledged == []
+    newcomer.close()
+    bus.slow = True
+    for loop in (first, second, first, second):  # the rebalance: `first` keeps half of the partitions
         loop.turn()
     bus.slow = False
     turn(first, 3)

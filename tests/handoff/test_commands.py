@@ -1,0 +1,187 @@
+"""How commands end: answers, bad news and wrong usage, each with its exit code; an error is one line on standard error."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.topics import TOPICS
+
+DEALS = {"count": 2, "amount": "1234567.50"}
+TOTALS = {"open": {**DEALS, "weighted": "1000.25"}, "won": DEALS, "lost": {"count": 0, "amount": "0.00"}}
+HEAD = {"as_of": "2017-06-30T23:59:59.999999999Z", "known_at": None, "position": 7, "currency": "USD"}
+PIPELINE = {
+    **HEAD,
+    "by": "region",
+    "without_amount": 1,
+    "other_currencies": [{"currency": "EUR", **TOTALS}],
+    "totals": TOTALS,
+    "groups": [{"key": "West", "label": "West", **TOTALS}, {"key": None, "label": "no region", **TOTALS}],
+}
+PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no fact of a customer 'X' has been taken in"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "No such command 'nope'. (see `handoff --help`)"),
+        (["status", "--foo"], "No such option: --foo (see `handoff --help`)"),
+        (["customer"], "Missing argument 'CUSTOMER'. (see `handoff --help`)"),
+        (["up", "--kafka-port", "0"], "HANDOFF_KAFKA_PORT: Input should be greater than or equal to 1"),
+        (["tail", "crm.leads"], "there is no topic 'crm.leads': did you mean crm.lead.v1?"),
+        (["send", "crm.lead.created.v1", "{}"], "$.customer_id: is missing"),
+        (
+            ["tail", "--limit", "0"],
+            "Invalid value for '--limit': Input should be greater than or equal to 1 (see `handoff --help`)",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(handoff: Callable[..., Any], arguments: Sequence[str], line: str) -> None:
+    ended = handoff(*arguments)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"handoff: {line}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["topics", "create"], ["send", "crm.lead.created.v1", '{"customer_id": "C"}'], ["tail"]], ids=lambda a: a[0]
+)
+def test_a_kafka_that_is_not_there(handoff: Callable[..., Any], arguments: Sequence[str]) -> None:
+    ended = handoff(*arguments, "--kafka", "127.0.0.1:1")
+    assert ended.code == 2
+    assert ended.err.startswith("handoff: Kafka does not answer at 127.0.0.1:1: ")
+    assert "HANDOFF_KAFKA" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_service_that_is_not_there(handoff: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = handoff("customer", "X")
+    url = f"http://127.0.0.1:{os.environ['HANDOFF_LIFECYCLE_PORT']}"
+    assert ended.code == 2
+    assert ended.err.startswith(f"handoff: lifecycle does not answer at {url} (")
+    assert "HANDOFF_LIFECYCLE_PORT" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_help_is_shown_to_who_types_nothing(handoff: Callable[..., Any]) -> None:
+    ended = handoff()
+    assert (ended.code, ended.err) == (2, "")
+    assert "forecast" in ended.out
+
+
+def test_what_does_not_exist_is_bad_news(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    services["lifecycle"].says("/v1/customers/X", PROBLEM, 404)
+    assert handoff("customer", "X") == (1, "", "handoff: lifecycle answers 404: no fact of a customer 'X' has been taken in\n")
+
+
+def test_a_question_that_the_service_refuses_is_wrong_usage(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    services["forecast"].says("/v1/pipeline", {"detail": "as_of: 'x' is no time"}, 422)
+    assert handoff("forecast", "--as-of", "x") == (2, "", "handoff: forecast answers 422: as_of: 'x' is no time\n")
+
+
+def test_the_pipeline_as_a_table_and_as_it_came(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    services["forecast"].says("/v1/pipeline", PIPELINE)
+    assert json.loads(handoff("forecast", "--by", "region", "--as-of", "2017-06-30", "--json").out) == PIPELINE
+    assert services["forecast"].asked == ["/v1/pipeline?by=region&as_of=2017-06-30"]
+    assert handoff("forecast").out.splitlines() == [
+        "Pipeline as of 2017-06-30 23:59:59, in USD",
+        "region     open        amount  weighted  won    amount won  lost  amount lost",
+        "West          2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
+        "no region     2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
+        "all           2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
+        "1 deals have no amount",
+        "4 deals are in EUR: ask with --currency EUR",
+    ]
+
+
+def test_the_forecast_of_a_period(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    expectation = {
+        "won": DEALS,
+        "open": TOTALS["open"],
+        "categories": {"worst": "1.00", "likely": "2.00", "upside": "3.00"},
+        "weighted": "4.00",
+    }
+    excluded = {"rule": "no_close_date", "explanation": "no close date", "count": 3, "amount": "9.00", "deals": "/v1/deals"}
+    body = {
+        **HEAD,
+        **expectation,
+        "period": "2017-Q2",
+        "first": "2017-04-01",
+        "last": "2017-06-30",
+        "by": None,
+        "without_amount": 0,
+        "other_currencies": [],
+        "groups": [],
+        "excluded": [excluded],
+    }
+    services["forecast"].says("/v1/forecast", body)
+    assert handoff("forecast", "--period", "2017-Q2").out.splitlines() == [
+        "Forecast of 2017-Q2 (2017-04-01 to 2017-06-30) as of 2017-06-30 23:59:59, in USD",
+        "     won    amount won  open  worst  likely  upside  weighted",
+        "all    2  1,234,567.50     2   1.00    2.00    3.00      4.00",
+        "not counted: 3 deals of 9.00: no close date",
+    ]
+    assert services["forecast"].asked == ["/v1/forecast?period=2017-Q2"]
+
+
+def test_the_table_of_topics(handoff: Callable[..., Any]) -> None:
+    listed = json.loads(handoff("topics", "--json", "--partitions", "3").out)
+    assert [topic["name"] for topic in listed] == [topic.name for topic in TOPICS]
+    assert {topic["partitions"] for topic in listed} == {1, 3}
+    lines = handoff("topics").out.splitlines()
+    assert lines[1].split() == ["crm.lead.v1", "producers", "12", "30", "days"]
+
+
+def test_whoever_has_read_enough_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m handoff topics --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[", "")
+
+
+@pytest.mark.parametrize("service", ["lifecycle", "routing", "forecast"])
+def test_up_names_the_setting_of_a_busy_port(handoff: Callable[..., Any], tmp_path: Path, service: str) -> None:
+    port = int(os.environ[f"HANDOFF_{service.upper()}_PORT"])
+    with socket.create_server(("127.0.0.1", port)):
+        ended = handoff("up", "--data-dir", str(tmp_path))
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"handoff: port {port} of {service} cannot be used (Address already in use): "
+        f"stop the program that uses it, or choose another with HANDOFF_{service.upper()}_PORT\n"
+    )
+
+
+def test_up_names_the_setting_of_kafkas_busy_port(handoff: Callable[..., Any], tmp_path: Path) -> None:
+    port = int(os.environ["HANDOFF_KAFKA_PORT"])
+    with socket.create_server(("127.0.0.1", port)):
+        ended = handoff("up", "--data-dir", str(tmp_path))
+    assert ended.code == 2
+    assert f"handoff: port {port} cannot be used" in ended.err
+    assert "HANDOFF_KAFKA_PORT" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_up_says_what_is_wrong_with_java(handoff: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_JAVA", "/nowhere/java")
+    ended = handoff("up", "--data-dir", str(tmp_path))
+    assert ended.code == 2
+    assert ended.err.startswith("handoff: HANDOFF_JAVA=/nowhere/java is not a Java that runs")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_up_says_what_is_wrong_with_the_data_directory(handoff: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = handoff("up", "--data-dir", str(tmp_path / "file"))
+    assert ended.code == 2
+    assert ended.err.startswith(f"handoff: data directory {tmp_path / 'file'} cannot be used")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_up_does_not_wait_for_a_cluster_that_is_not_there(handoff: Callable[..., Any], tmp_path: Path) -> None:
+    ended = handoff("up", "--data-dir", str(tmp_path), "--kafka", "127.0.0.1:1")
+    assert ended.code == 2
+    assert ended.err.startswith("handoff: the cluster that HANDOFF_KAFKA names does not work: Kafka does not answer at 127.0.0.1:1")
+    assert len(ended.err.splitlines()) == 1
