@@ -67,7 +67,9 @@ class Bus(Protocol):
     ) -> Consumer:
         """A member of ``group``; the same partition number of all ``topics`` goes to the same member.
 
-        ``instance`` is the member's static name: a restart under it takes its partitions over at once.
+        ``instance`` is the member's static name: a restart under it takes its partitions over at once. Both callbacks come from
+        within ``poll`` and ``close``, on the caller's thread; what ``assigned`` raises comes out of ``poll``, and the next ``poll``
+        asks it again. Raises ``LookupError`` where a topic does not exist, ``poll`` raises ``PositionLost`` (see ``claims``).
         """
 
     def producer(self) -> Producer:

@@ -13,14 +13,15 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from events.bus import Bus, BusError, Consumer, PositionLost
 from events.bus.ledger import Fenced
 from events.bus.progress import Progress, Snapshot, State, lag_seconds, unread
-from events.bus.relay import Outbox, Relay
+from events.bus.relay import Relay
+from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 
 __all__ = ["TRANSIENT", "Loop", "Progress", "State", "Worker"]
@@ -37,28 +38,6 @@ FINISH_SECONDS: Final = 5.0
 """How long a clean end waits for deliveries. What is not acknowledged by then is sent again at the next start."""
 PAUSE_SLICE_SECONDS: Final = 0.05
 """How soon a pause notices that it should stop."""
-
-
-class Worker(Outbox, Protocol):
-    """What a service gives the loop. All calls come from the loop's thread."""
-
-    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take over logs that were assigned: the next offset of each (``Ledger.claim``)."""
-
-    def release(self, places: Collection[TopicPartition]) -> None:
-        """Logs are no longer this worker's: drop caches, and let go (``Ledger.release``)."""
-
-    def process(self, records: Sequence[Record]) -> None:
-        """Decode, decide, and commit in one ``Ledger.transaction``; what cannot be decoded is buried in it."""
-
-    def reject(self, record: Record, error: BaseException, attempts: int) -> None:
-        """Commit one record's position, and a dead letter with error ``Bug``."""
-
-    def settle(self) -> None:
-        """Save acknowledged relay positions now, if there are any (``Ledger.settle``)."""
-
-    def pending(self) -> int:
-        """How many entries of all owned streams are not acknowledged."""
 
 
 class _Part(NamedTuple):

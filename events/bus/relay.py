@@ -9,13 +9,14 @@ consumers ignore the repeats.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from events.bus import Bus, BusError, Delivery, Producer
 from events.bus.ledger import Outgoing
+from events.bus.worker import Outbox
 from events.record import Message
 
 log = logging.getLogger(__name__)
@@ -26,19 +27,6 @@ TURN_SECONDS_MAX: Final = 2.0
 """How long one :meth:`Relay.pump` may take: partitions are lost when a consumer does not poll for long."""
 ANSWER_SECONDS_MAX: Final = 60.0
 """A producer that has not answered for so long is taken for dead."""
-
-
-class Outbox(Protocol):
-    """The worker's side: numbered streams whose entries are committed and never change."""
-
-    def streams(self) -> Mapping[str, int]:
-        """The outgoing streams that this worker owns now, with the number up to which each is acknowledged."""
-
-    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        """Up to ``limit`` entries of a stream with greater numbers than ``after``, in order; empty when there are none."""
-
-    def acknowledged(self, stream: str, number: int) -> None:
-        """The log has everything of a stream up to ``number``."""
 
 
 class _Flight(NamedTuple):

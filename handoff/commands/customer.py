@@ -36,7 +36,7 @@ def _deals(deals: list[Mapping[str, Any]], limit: int | None) -> None:
     newest = sorted(deals, key=lambda deal: str(deal["since"]), reverse=True)
     rows = [
         (
-            deal["deal_id"],
+            deal["deal_id"].removeprefix("opportunity:"),
             deal["state"],
             deal["status"],
             deal["probability"],

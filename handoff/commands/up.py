@@ -60,8 +60,13 @@ def introduce(stack: Stack) -> None:
 
 @contextmanager
 def ending_by_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP act as Ctrl-C does: once. While everything is being stopped, more of them change nothing."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM and SIGHUP act as Ctrl-C does: once. While everything is being stopped, more of them change nothing.
+
+    A hangup that is ignored already (``nohup``) stays so.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in numbers:

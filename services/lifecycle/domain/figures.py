@@ -62,11 +62,11 @@ class Count(Struct, frozen=True):
 
 def count(documents: Documents, state: DealStateName) -> Count:
     """Rule 13 for a deal whose state is known."""
-    prices = [price for document in documents.all if (price := price_of(document)) is not None]
-    if not prices:
+    priced = [(price, document) for document in documents.all if (price := price_of(document)) is not None]
+    if not priced:
         return Count(category=_category(documents.opportunity))
-    currency = prices[0].currency
-    conflicts = tuple(sorted({price.currency for price in prices} - {currency}))
+    currency = priced[0][0].currency
+    conflicts = tuple(sorted({money.currency for _, document in priced for money in _monies(document)} - {currency}))
     chosen, total = _basis(documents, state, currency)
     main = _highest(chosen, currency)
     if total is not None:
@@ -84,6 +84,18 @@ def price_of(document: AnyDocument) -> Money | None:
     if document.amount is None and isinstance(document, Opportunity):
         return document.won_amount
     return document.amount
+
+
+def _monies(document: AnyDocument) -> list[Money]:
+    """Every amount that a document names."""
+    match document:
+        case Opportunity():
+            named = [document.amount, document.amount_low, document.amount_high, document.won_amount]
+        case Quote():
+            named = [document.amount, document.amount_low, document.amount_high]
+        case Order():
+            named = [document.amount]
+    return [money for money in named if money is not None]
 
 
 def _basis(documents: Documents, state: DealStateName, currency: str) -> tuple[list[AnyDocument], int | None]:

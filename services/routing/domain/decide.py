@@ -58,6 +58,8 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
 
 def _route(state: State, customer: Customer, request: RecordMatched) -> CustomerEvent | None:
     held = _held(customer)
+    if held and not request.again:
+        return None
     rules = _rules(state, request)
     target = target_of(rules, request.territory)
     rep_id, trace = _choice(state, rules, target, customer, request)
@@ -146,7 +148,7 @@ def _owner_changed(customer: Customer, request: OwnerChanged) -> CustomerEvent |
         return None  # an earlier one of the desk's: the record does not know the last one yet
     if last.active:
         return None if last.confirmed else Confirmed(**common, assignment_id=last.assignment_id)
-    return None if last.told else Reinstated(**common, assignment_id=last.assignment_id)
+    return None
 
 
 def _progressed(customer: Customer, request: ProgressReported) -> CustomerEvent | None:

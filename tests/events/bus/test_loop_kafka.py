@@ -14,15 +14,12 @@ from events.bus.ledger import Fenced
 from events.bus.loop import Loop
 from events.record import Message, Record, TopicPartition
 from handoff.broker import EmbeddedKafka
+from tests.events.bus.stage import Crash
 from tests.events.bus.toy import Toy, by_key, first_occurrences
 
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 4
-
-
-class Crash(BaseException):
-    """The process dies here."""
 
 
 class Stage:

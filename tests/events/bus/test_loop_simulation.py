@@ -16,6 +16,7 @@ from events.bus.ledger import Fenced, Ledger
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.record import Message
+from tests.events.bus.stage import Crash
 from tests.events.bus.toy import LETTERS, OUT, TOPICS, Toy, by_key, first_occurrences
 
 POINTS = ["begin", "written", "committed", "acknowledged", "settle"]
@@ -36,10 +37,6 @@ STEPS = st.one_of(
     st.tuples(st.just("slow"), st.booleans()),
     st.tuples(st.just("fault"), st.sampled_from(["refused", "unanswered"]), st.integers(0, 40)),
 )
-
-
-class Crash(BaseException):
-    """The process dies here."""
 
 
 class Simulation:

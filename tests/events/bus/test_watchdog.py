@@ -68,6 +68,18 @@ def test_it_ends_the_process(eventually: Callable[..., None], caplog: pytest.Log
     assert "nothing has moved" in caplog.text
 
 
+def test_it_ends_a_process_whose_progress_cannot_be_told(eventually: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Progress:
+        raise PermissionError("not allowed to ask where logs end")
+
+    codes: list[int] = []
+    dog = Watchdog(broken, 0.05, end=codes.append)
+    dog.start()
+    eventually(lambda: codes == [EXIT_CODE])
+    dog.stop()
+    assert "not allowed to ask" in caplog.text
+
+
 def test_it_stops_when_it_is_told_to() -> None:
     codes: list[int] = []
     dog = Watchdog(lambda: RUNNING, 1000.0, end=codes.append)

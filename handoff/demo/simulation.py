@@ -1,0 +1,53 @@
+"""A simulated year of a small company, in the order in which its messages arrive. Pure: a seed gives the same year, for ever.
+
+Customers' stories are told when their first lead comes, and wait in a heap for the instants at which their facts arrive; so what
+is held at a time is what is still to come of the stories that have begun.
+"""
+
+import heapq
+from collections.abc import Iterator
+from datetime import date
+from itertools import count
+from random import Random
+from typing import Final
+
+from events.topics import PARTITIONS
+from handoff.demo.arrival import Arrival, arrivals
+from handoff.demo.sale import sell
+from handoff.demo.spoiling import Spoiler
+from handoff.demo.story import story
+from handoff.demo.worktime import Year
+
+LEADS: Final = 2_000
+SEED: Final = 7
+
+Waiting = tuple[int, int, Arrival]
+
+
+def simulate(seed: int, until: date, *, leads: int = LEADS, shards: int = PARTITIONS) -> Iterator[Arrival]:
+    """The messages of the 365 days before ``until``, by arrival. ``shards``: partitions of the topics."""
+    year = Year(until)
+    rng = Random(f"{seed}/spoiling")  # noqa: S311 - a simulation
+    spoiler = Spoiler(rng, year)
+    for arrival in _in_order(seed, year, leads, shards):
+        yield arrival
+        if (spoiled := spoiler.after(arrival)) is not None:
+            yield spoiled
+
+
+def _in_order(seed: int, year: Year, leads: int, shards: int) -> Iterator[Arrival]:
+    waiting: list[Waiting] = []
+    order = count()
+    for number, born in enumerate(year.leads(Random(f"{seed}/leads"), leads)):  # noqa: S311
+        yield from _due(waiting, born)
+        rng = Random(f"{seed}/{number}")  # noqa: S311
+        for happening in story(rng, number, born, year.end, sell):
+            for arrival in arrivals(rng, happening, shards):
+                heapq.heappush(waiting, (arrival.at, next(order), arrival))
+    yield from _due(waiting, year.end)
+
+
+def _due(waiting: list[Waiting], instant: int) -> Iterator[Arrival]:
+    """Take out what has arrived before an instant."""
+    while waiting and waiting[0][0] < instant:
+        yield heapq.heappop(waiting)[2]

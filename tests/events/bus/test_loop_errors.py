@@ -1,0 +1,267 @@
+"""What the loop does about crashes, bugs, outages, and what cannot be retried; with a real ledger on SQLite."""
+
+import sqlite3
+
+import pytest
+
+from events.bus import BusError, PositionLost
+from events.bus.ledger import Fenced, Outgoing
+from events.bus.memory import MemoryBus, drain
+from events.record import Message, TopicPartition
+from tests.events.bus.stage import Crash, MakeToy, assert_exact, crash_at, fill, inputs, loop_on, turn
+from tests.events.bus.toy import LETTERS, OUT, TOPICS, by_key
+
+# ------------------------------------------------------------------------------------------------------ crashes
+
+
+@pytest.mark.parametrize("point", ["begin", "written", "committed", "acknowledged", "settle"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_crash_loses_and_doubles_nothing(bus: MemoryBus, toy: MakeToy, point: str, times: int) -> None:
+    fill(bus, 100)
+    victim = toy(bus)
+    victim.at = crash_at(point, times)
+    loop = loop_on(bus, victim, records_max=20)
+    with pytest.raises(Crash):
+        turn(loop, 20)
+    bus.expire("toy", "member-0001")
+    worker = toy(bus)
+    drain([loop_on(bus, worker, records_max=20)])
+    assert_exact(bus, worker)
+
+
+def test_after_a_crash_between_commit_and_relay_all_is_published(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 10)
+    victim = toy(bus)
+    victim.at = crash_at("committed")
+    with pytest.raises(Crash):
+        loop_on(bus, victim).turn()
+    assert len(victim.facts()) == 10
+    assert bus.records(OUT) == []
+    bus.expire("toy", "member-0001")
+    drain([loop_on(bus, toy(bus))])
+    assert len(bus.records(OUT)) == 10
+    assert_exact(bus, victim)
+
+
+def test_after_a_crash_between_relay_and_save_repeats_are_byte_identical(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 10, keys=1)
+    victim = toy(bus)
+    victim.at = crash_at("acknowledged")
+    loop = loop_on(bus, victim)
+    with pytest.raises(Crash):
+        turn(loop, 3)
+    assert len(bus.records(OUT)) == 10
+    bus.expire("toy", "member-0001")
+    worker = toy(bus)
+    drain([loop_on(bus, worker)])
+    sent = [(r.key, r.value, r.headers) for r in bus.records(OUT)]
+    assert len(sent) == 20
+    assert sent[:10] == sent[10:]
+    assert_exact(bus, worker)
+
+
+@pytest.mark.parametrize("fault", ["refused", "unanswered"])
+def test_a_failed_producer_is_replaced_and_the_rest_sent_again(bus: MemoryBus, toy: MakeToy, fault: str) -> None:
+    fill(bus, 200)
+    worker = toy(bus)
+    loop = loop_on(bus, worker, records_max=30)
+    sent = [0]
+
+    def every_37th(message: Message) -> str | None:
+        sent[0] += 1
+        return fault if sent[0] % 37 == 0 else None
+
+    bus.fault = every_37th  # type: ignore[assignment]
+    states = set()
+    for _ in range(40):
+        loop.turn()
+        states.add(loop.progress().state)
+    assert "retrying" in states
+    bus.fault = None
+    drain([loop])
+    assert loop.progress().error == ""
+    assert_exact(bus, worker)
+    if fault == "unanswered":
+        assert len(bus.records(OUT)) > 200  # the control: something was repeated
+
+
+# --------------------------------------------------------------------------------------------------- bugs
+
+
+def test_a_bug_is_isolated_and_its_record_alone_is_rejected(bus: MemoryBus, toy: MakeToy, caplog: pytest.LogCaptureFixture) -> None:
+    fill(bus, 50)
+    bus.append(Message("in", b"customer-3", b"bug"))
+    fill(bus, 50, start=50)
+    worker = toy(bus)
+    loop = loop_on(bus, worker)
+    assert not loop.progress().degraded
+    drain([loop])
+    assert worker.letters() == [(b"bug", "Bug", 3)]
+    assert len(worker.facts()) == 100
+    facts = by_key(worker.facts())
+    assert all(values == [v for v in inputs(bus)[key] if v != b"bug"] for key, values in facts.items())
+    assert loop.progress().degraded
+    assert loop.progress().rejected == 1
+    assert len(worker.batches) < 2 * 7 + 3 + 2  # a bisection, not a hundred single transactions
+    assert [record.value for record in bus.records(LETTERS)] == [b"bug"]
+    assert "is rejected as a bug" in caplog.text
+
+
+def test_a_bug_that_passes_by_itself_costs_nothing(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 4)
+    worker = toy(bus)
+    failures = iter([KeyError("once"), KeyError("twice")])
+
+    def at(point: str) -> None:
+        if point == "begin" and (failure := next(failures, None)):
+            raise failure
+
+    worker.at = at
+    loop = loop_on(bus, worker)
+    drain([loop])
+    assert worker.letters() == []
+    assert not loop.progress().degraded
+    assert_exact(bus, worker)
+
+
+def test_many_bugs_are_all_found_in_order(bus: MemoryBus, toy: MakeToy) -> None:
+    for n in range(40):
+        bus.append(Message("in", b"k", f"{'bug' if n % 5 == 0 else 'in'}-{n}".encode()))
+    worker = toy(bus)
+    drain([loop_on(bus, worker)])
+    assert [value for value, _, _ in worker.letters()] == [f"bug-{n}".encode() for n in range(0, 40, 5)]
+    assert [value for _, value in worker.facts()] == [f"in-{n}".encode() for n in range(40) if n % 5]
+
+
+# --------------------------------------------------------------------------------------------------- transient
+
+
+def test_a_database_that_is_locked_is_waited_for(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 30)
+    worker, blocker = toy(bus), toy(bus)
+    loop = loop_on(bus, worker)
+    loop.turn()
+    fill(bus, 30, start=30)
+    with blocker.database.begin():
+        delays = [loop.turn() for _ in range(8)]
+        progress = loop.progress()
+        assert progress.state == "retrying"
+        assert "OperationalError: database is locked" in progress.error
+        assert progress.lag >= 30
+        assert not progress.degraded
+    assert delays[0] == pytest.approx(0.1)
+    assert delays[2] == pytest.approx(0.4)
+    assert max(delays) == 5.0
+    assert loop.turn() == 0.0
+    drain([loop])
+    assert loop.progress().error == ""
+    assert_exact(bus, worker)
+
+
+def test_a_wrong_statement_is_a_bug_and_not_waited_for(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 1)
+    worker = toy(bus)
+    worker.at = lambda point: worker.database.rows("SELECT * FROM nowhere") and None if point == "begin" else None
+    loop = loop_on(bus, worker)
+    drain([loop])
+    assert [error for _, error, _ in worker.letters()] == ["Bug"]
+
+
+def test_a_service_says_what_is_transient(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 3)
+    worker = toy(bus)
+    failures = iter([ConnectionResetError("database")])
+
+    def at(point: str) -> None:
+        if point == "begin" and (failure := next(failures, None)):
+            raise failure
+
+    worker.at = at
+    loop = loop_on(bus, worker, transient=(BusError, sqlite3.OperationalError, ConnectionError))
+    assert loop.turn() == pytest.approx(0.1)
+    drain([loop])
+    assert worker.batches == [3, 3]  # the same again, as a whole
+
+
+def test_a_bus_that_is_away_is_waited_for(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 20)
+    bus.away = True
+    worker = toy(bus)
+    loop = loop_on(bus, worker)
+    loop.turn()
+    assert loop.progress().state == "retrying"
+    bus.away = False
+    loop.turn()
+    bus.away = True
+    fill(bus, 20, start=20)
+    for _ in range(3):
+        loop.turn()
+    assert loop.progress().state == "retrying"
+    assert "away" in loop.progress().error
+    bus.away = False
+    drain([loop])
+    assert_exact(bus, worker)
+
+
+# --------------------------------------------------------------------------------------------------- final errors
+
+
+def test_a_fenced_worker_stops_and_writes_nothing(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 20)
+    victim = toy(bus)
+    loop = loop_on(bus, victim, records_max=5)
+    loop.turn()
+    before = len(victim.facts())
+    thief = toy(bus)
+    thief.claim([TopicPartition(topic, number) for topic in ("in", "more") for number in range(4)])
+    with pytest.raises(Fenced):
+        loop.run()
+    assert len(thief.facts()) == before
+    assert loop.progress().state == "stopped"
+    assert bus.members("toy") == []
+
+
+def test_a_static_zombie_is_fenced_though_nobody_tells_it(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 20)
+    zombie = loop_on(bus, toy(bus), instance="one", records_max=5)
+    zombie.turn()
+    worker = toy(bus)
+    owner = loop_on(bus, worker, instance="one", records_max=5)
+    owner.turn()
+    with pytest.raises(Fenced):
+        turn(zombie, 10)
+    drain([owner])
+    assert_exact(bus, worker)
+
+
+def test_a_lost_position_stops_the_service_with_what_to_do(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 20, keys=1)
+    drain([first := loop_on(bus, toy(bus))])
+    first.close()
+    place = bus.records("in")[0].place
+    fill(bus, 20, keys=1)
+    bus.log(place).truncate(30)
+    with pytest.raises(PositionLost, match="deleted by retention"):
+        loop_on(bus, toy(bus)).run()
+    bus.delete("in")
+    bus.create("in", TOPICS["in"])
+    with pytest.raises(PositionLost, match="made again"):
+        loop_on(bus, toy(bus)).run()
+
+
+def test_a_missing_topic_stops_the_service(bus: MemoryBus, toy: MakeToy) -> None:
+    worker = toy(bus, out="nowhere")
+    fill(bus, 1)
+    loop = loop_on(bus, worker)
+    with pytest.raises(LookupError, match=r"topic nowhere does not exist"):
+        loop.run()
+    bus.delete("more")
+    with pytest.raises(LookupError, match=r"topic more does not exist"):
+        loop_on(bus, worker).run()
+
+
+def test_a_stream_whose_numbers_do_not_rise_is_named(bus: MemoryBus, toy: MakeToy) -> None:
+    worker = toy(bus)
+    worker.outgoing = lambda stream, after, limit: [Outgoing(after, ())]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"stream .*\[0\] after 0: its numbers do not rise"):
+        loop_on(bus, worker).run()
