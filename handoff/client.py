@@ -14,12 +14,14 @@ from handoff.errors import NOT_WELL, USAGE, CommandError
 from handoff.settings import ServiceName, Settings, variable
 
 ANSWER_SECONDS_MAX: Final = 30.0
+STATUS_SECONDS_MAX: Final = 5.0
+"""A service that cannot say how it is within this time is as good as down."""
 CONNECT_SECONDS_MAX: Final = 2.0
 WRONG_QUESTION: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 class ServiceDown(CommandError):  # noqa: N818 - says what is the case
-    """A service does not answer."""
+    """A service does not answer, or says that it cannot."""
 
 
 class Services:
@@ -27,8 +29,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        timeout = httpx2.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
-        self._http = httpx2.Client(timeout=timeout, trust_env=False)  # no proxy between a machine and itself
+        self._http = httpx2.Client(trust_env=False)  # no proxy between a machine and itself
 
     def __enter__(self) -> Self:
         return self
@@ -37,11 +38,19 @@ class Services:
         self._http.close()
 
     def get(self, service: ServiceName, path: str, **parameters: str | None) -> Any:
-        """The answer to a question. Parameters that are None are left out."""
+        """The answer to a question; parameters that are None are left out."""
+        return self._get(service, path, parameters, ANSWER_SECONDS_MAX)
+
+    def status(self, service: ServiceName) -> Any:
+        """What a service says of itself. Raises ``ServiceDown`` where it says nothing."""
+        return self._get(service, "/v1/status", {}, STATUS_SECONDS_MAX)
+
+    def _get(self, service: ServiceName, path: str, parameters: dict[str, str | None], seconds: float) -> Any:
         url = self._settings.url(service)
         given = {name: value for name, value in parameters.items() if value is not None}
+        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
         try:
-            answer = self._http.get(f"{url}{path}", params=given)
+            answer = self._http.get(f"{url}{path}", params=given, timeout=timeout)
             if answer.status_code == HTTPStatus.OK:
                 return answer.json()
         except (httpx2.HTTPError, ValueError) as error:
@@ -49,8 +58,10 @@ class Services:
                 f"{service} does not answer at {url} ({error}): start it with `handoff up`, "
                 f"or say where it is with {variable(f'{service}_port')}"
             ) from error
-        code = USAGE if answer.status_code in WRONG_QUESTION else NOT_WELL
-        raise CommandError(f"{service} answers {answer.status_code}: {_detail(answer)}", code)
+        message = f"{service} answers {answer.status_code}: {_detail(answer)}"
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ServiceDown(message, NOT_WELL)
+        raise CommandError(message, USAGE if answer.status_code in WRONG_QUESTION else NOT_WELL)
 
 
 def _detail(answer: httpx2.Response) -> str:

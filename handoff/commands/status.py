@@ -38,7 +38,7 @@ def look(services: Services) -> dict[str, Any]:
     letters: dict[str, Any] = {}
     for name in SERVICES:
         try:
-            said = services.get(name, "/v1/status")
+            said = services.status(name)
         except ServiceDown:
             said = {"state": DOWN, "lag": None, "lag_seconds": None, "dead_letters": None}
         states[name] = {key: said[key] for key in ("state", "lag", "lag_seconds")}

@@ -1,7 +1,8 @@
 """What the simulated company sells, where its leads come from, and who its customers are. Tables, and draws from them."""
 
+from decimal import Decimal
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from events.facts import SourceKind
 from events.values import Price
@@ -131,6 +132,7 @@ GIVEN_NAMES: Final = ("Ada", "Ana", "Björn", "Chloé", "Daria", "Emil", "Femke"
 FAMILY_NAMES: Final = ("Adler", "Brown", "Costa", "Duval", "Eriksen", "Ferrari", "Garcia", "Huber", "Ito", "Jansen", "Kim", "Lopez")
 TITLES: Final = ("Head of Operations", "Purchasing", "Plant Manager", "CTO", "Managing Director", "Quality Manager")
 
+TALKS: Final[tuple[Literal["call", "email", "meeting"], ...]] = ("call", "email", "meeting")
 NOT_A_LEAD: Final = ("no budget", "no need", "student", "wrong contact", "competitor")
 NOT_NOW: Final = ("not now", "budget next year", "waits for a reorganisation")
 LOST: Final = (("price", 0.34), ("competitor", 0.26), ("no decision", 0.24), ("missing feature", 0.16))
@@ -186,7 +188,7 @@ def draw_price(rng: Random, product: Product, size: Size) -> Price:
     """What a company of a size may buy of a product for."""
     least, most = product.units
     units = (least + (most - least) * rng.random() ** 1.7) * size.factor
-    return Price.of_minor(max(1, round(units)) * product.price, CURRENCY)
+    return euros(max(1, round(units)) * product.price // EURO)
 
 
 def draw_loss(rng: Random) -> tuple[str, str | None]:
@@ -195,6 +197,11 @@ def draw_loss(rng: Random) -> tuple[str, str | None]:
     return reason, rng.choice(COMPETITORS) if reason in ("competitor", "price") and rng.random() < 0.6 else None
 
 
+def euros(amount: int) -> Price:
+    """So many of the company's currency."""
+    return Price(amount=Decimal(amount), currency=CURRENCY)
+
+
 def share_of(price: Price, fraction: float) -> Price:
     """Part of a price, in whole currency units."""
-    return Price.of_minor(round(price.minor * fraction / EURO) * EURO, CURRENCY)
+    return euros(round(price.minor * fraction / EURO))

@@ -165,7 +165,8 @@ class Sale:
         order = OrderPlaced(customer_id=self._id, order_id=order_id, quote_id=quote_id, opportunity_id=linked, amount=price)
         self._customer.say(self._later(at, 0.001, 0.3), CRM, order)
         if self._customer.chance(0.03):
-            return self._withdrawn(self._later(at, 2, 20), order_id)
+            self._withdrawn(self._later(at, 2, 20), order_id)
+            return None
         if self._customer.chance(0.92):
             self._customer.say(self._later(at, 2, 15), ACCOUNTING, OrderBilled(customer_id=self._id, order_id=order_id))
         if self._customer.chance(0.06):
@@ -189,9 +190,7 @@ class Sale:
 
     def _lost(self, at: int) -> int | None:
         reason, competitor = draw_loss(self._customer.rng)
-        lost = OpportunityLost(
-            customer_id=self._id, opportunity_id=self._opportunity, reason=reason, competitor=competitor
-        )
+        lost = OpportunityLost(customer_id=self._id, opportunity_id=self._opportunity, reason=reason, competitor=competitor)
         self._customer.say(at, CRM, lost)
         if not self._customer.chance(0.05):
             return None

@@ -6,7 +6,6 @@ is held at a time is what is still to come of the stories that have begun.
 
 import heapq
 from collections.abc import Iterator
-from datetime import date
 from itertools import count
 from random import Random
 from typing import Final
@@ -24,9 +23,8 @@ SEED: Final = 7
 Waiting = tuple[int, int, Arrival]
 
 
-def simulate(seed: int, until: date, *, leads: int = LEADS, shards: int = PARTITIONS) -> Iterator[Arrival]:
-    """The messages of the 365 days before ``until``, by arrival. ``shards``: partitions of the topics."""
-    year = Year(until)
+def simulate(seed: int, year: Year, *, leads: int = LEADS, shards: int = PARTITIONS) -> Iterator[Arrival]:
+    """The messages of the year, by arrival: of about so many leads. ``shards``: partitions of the topics."""
     rng = Random(f"{seed}/spoiling")  # noqa: S311 - a simulation
     spoiler = Spoiler(rng, year)
     for arrival in _in_order(seed, year, leads, shards):

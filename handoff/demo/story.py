@@ -20,8 +20,8 @@ from events.facts import (
     LeadUpdated,
     LifecycleTick,
 )
-from events.values import Price, day_start
-from handoff.demo.company import CRM, CURRENCY, EURO, MAILING, NOT_A_LEAD, NOT_NOW, PHONES, draw_company, draw_origin, draw_product
+from events.values import day_start
+from handoff.demo.company import CRM, MAILING, NOT_A_LEAD, NOT_NOW, PHONES, TALKS, draw_company, draw_origin, draw_product, euros
 from handoff.demo.worktime import DAY, HOUR, MINUTE, day_of, working_days_later
 from services.lifecycle.outbound import SOURCE as LIFECYCLE
 
@@ -61,10 +61,8 @@ class Customer:
     def talk(self, at: int, direction: Literal["inbound", "outbound"]) -> None:
         """Somebody talks with the customer: the customer comes, or a rep goes."""
         self._talks += 1
-        kind = self.rng.choice(("call", "email", "meeting"))
-        talk = ActivityLogged(
-            customer_id=self.id, activity_id=f"A-{self.id[2:]}-{self._talks}", kind=kind, direction=direction
-        )
+        kind = self.rng.choice(TALKS)
+        talk = ActivityLogged(customer_id=self.id, activity_id=f"A-{self.id[2:]}-{self._talks}", kind=kind, direction=direction)
         self.say(at, PHONES, talk)
 
     def later(self, at: int, least: float, most: float) -> int:
@@ -96,7 +94,7 @@ def _lead(customer: Customer, born: int, sale: Callable[[Customer, int], None]) 
 def _created(customer: Customer, lead_id: str, born: int) -> LeadCreated:
     company, origin, rng = customer.company, customer.origin, customer.rng
     product, day = draw_product(rng), day_of(born)
-    revenue = company.employees * rng.randint(*REVENUE_PER_HEAD) * EURO
+    revenue = company.employees * rng.randint(*REVENUE_PER_HEAD)
     return LeadCreated(
         customer_id=customer.id,
         lead_id=lead_id,
@@ -106,7 +104,7 @@ def _created(customer: Customer, lead_id: str, born: int) -> LeadCreated:
         region=company.region,
         industry=company.industry,
         employees=company.employees,
-        annual_revenue=Price.of_minor(revenue, CURRENCY) if rng.random() < 0.6 else None,
+        annual_revenue=euros(revenue) if rng.random() < 0.6 else None,
         source=origin.name,
         source_kind=origin.kind,
         campaign=f"{origin.name} {day.year}-Q{(day.month + 2) // 3}" if origin.has_campaigns else None,
@@ -145,4 +143,3 @@ def _recycled(customer: Customer, lead_id: str, at: int, sale: Callable[[Custome
     customer.happened.append(Happening(wakes, LIFECYCLE, f"{customer.id}/wake/{recycled.source}/{recycled.id}", woken))
     if customer.chance(0.6):
         _judged(customer, lead_id, wakes + DAY // 3, sale, again=True)
-

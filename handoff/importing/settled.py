@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from handoff.client import ServiceDown, Services
 from handoff.errors import NOT_WELL, CommandError
-from handoff.settings import SERVICES
+from handoff.settings import SERVICES, ServiceName
 
 LOOK_SECONDS: Final = 0.25
 
-Look = Mapping[str, Mapping[str, Any] | None]
+Look = Mapping[ServiceName, Mapping[str, Any] | None]
 """What each service says of itself (``/v1/status``); None where it does not answer."""
 
 
@@ -36,9 +36,8 @@ def wait_until_settled(services: Services, seconds: float, progress: Callable[[s
 
 def settled(before: Look, now: Look) -> bool:
     """Whether two looks in a row show that nothing is on its way."""
-    return all(_idle(each) for look in (before, now) for each in (look.get(name) for name in SERVICES)) and _positions(
-        before
-    ) == _positions(now)
+    quiet = all(_idle(look.get(name)) for look in (before, now) for name in SERVICES)
+    return quiet and _positions(before) == _positions(now)
 
 
 def _idle(status: Mapping[str, Any] | None) -> bool:
@@ -50,10 +49,10 @@ def _positions(look: Look) -> list[Any]:
 
 
 def _look(services: Services) -> Look:
-    found: dict[str, Mapping[str, Any] | None] = {}
+    found: dict[ServiceName, Mapping[str, Any] | None] = {}
     for name in SERVICES:
         try:
-            found[name] = services.get(name, "/v1/status")
+            found[name] = services.status(name)
         except ServiceDown:
             found[name] = None
     return found

@@ -51,7 +51,8 @@ def run(settings: Settings) -> int:
     store = Store(
         settings.data_dir / "lifecycle.sqlite", settings.partitions, code_version=version("handoff"), identity=bus.identity
     )
-    worker = Inbound(store, policy, Counters.on(registry), cache_records=settings.cache_records, clock=time.time_ns)
+    clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
+    worker = Inbound(store, policy, Counters.on(registry), cache_records=settings.cache_records, clock=clock)
     loop = Loop(
         bus,
         worker,

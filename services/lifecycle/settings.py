@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     lifecycle_port: Annotated[int, Field(ge=1, le=65535, description="The port of lifecycle's HTTP server.")] = 8081
     time_zone: Annotated[str, Field(description="The business time zone (IANA): where a bare date begins.")] = "UTC"
     status_table: Annotated[Path | None, Field(description="A status table of your own. Not read by this version.")] = None
+    ticks: Annotated[
+        bool, Field(description="Whether time passes by this machine's clock; not where facts are simulated, and ticks with them.")
+    ] = True
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     cache_records: Annotated[int, Field(ge=0, description="How many customer records are kept in memory.")] = 20_000
     watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0

@@ -394,13 +394,13 @@ def test_begin_and_end_of_logs(bench: Bench) -> None:
     ids=["partitions", "identity", "read", "consumer"],
 )
 def test_a_missing_topic_is_named_with_the_way_out(bench: Bench, ask: Callable[..., object]) -> None:
-    with pytest.raises(LookupError, match=r"topic no-such-topic does not exist.*`handoff topics`"):
+    with pytest.raises(LookupError, match=r"topic no-such-topic does not exist.*`handoff topics create`"):
         ask(bench.bus, "no-such-topic")
 
 
 def test_a_producer_names_a_missing_topic_and_goes_on(bench: Bench) -> None:
     topic, producer = bench.topic(), bench.producer()
-    with pytest.raises(LookupError, match=r"topic no-such-topic does not exist.*`handoff topics`"):
+    with pytest.raises(LookupError, match=r"topic no-such-topic does not exist.*`handoff topics create`"):
         producer.send([Message("no-such-topic", b"k", b"v")])
     producer.send([Message(topic, b"k", b"v")]).wait(10)
 

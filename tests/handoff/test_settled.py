@@ -101,6 +101,18 @@ def test_status_is_bad_news_when_a_service_does_not_run(services: dict[str, Any]
     assert json.loads(ended.out)["services"]["forecast"]["state"] == state
 
 
+def test_a_service_that_fails_is_as_good_as_down(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    for name, server in services.items():
+        server.says("/v1/status", status(name) if name != "routing" else {"detail": "oops"}, 200 if name != "routing" else 500)
+    ended = handoff("status", "--json")
+    assert ended.code == 1
+    assert {name: each["state"] for name, each in json.loads(ended.out)["services"].items()} == {
+        "lifecycle": "running",
+        "routing": "down",
+        "forecast": "running",
+    }
+
+
 def test_status_when_nobody_answers(handoff: Callable[..., Any]) -> None:
     ended = handoff("status", "--json")
     assert ended.code == 1

@@ -45,7 +45,7 @@ class Cluster:
         """Partitions and identity. Raises ``LookupError`` where there is no such topic."""
         found = self._ask(f"topic {topic}", lambda admin: admin.describe_topics([topic]))[0]
         if found["error_code"] == _UNKNOWN_TOPIC:
-            raise LookupError(f"topic {topic} does not exist at {self._bootstrap}: create the topics with `handoff topics`")
+            raise LookupError(f"topic {topic} does not exist at {self._bootstrap}: create the topics with `handoff topics create`")
         with answers(f"topic {topic} at {self._bootstrap}"):
             if found["error_code"]:
                 raise for_code(found["error_code"])

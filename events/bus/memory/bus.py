@@ -66,7 +66,7 @@ class MemoryBus:
 
     def partitions(self, topic: str) -> int:
         if topic not in self._logs:
-            raise LookupError(f"topic {topic} does not exist: create the topics with `handoff topics`")
+            raise LookupError(f"topic {topic} does not exist: create the topics with `handoff topics create`")
         return len(self._logs[topic])
 
     def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:

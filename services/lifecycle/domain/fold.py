@@ -63,7 +63,7 @@ def plus(fold: Fold, fact: Fact, policy: Policy) -> Fold:
     links = fold.links.plus(key, fact.data)
     same = _grouping(fold, links, fact)
     grouping = group(links) if same is None else same
-    keeps = same is not None or grouping.keeps(fold.grouping)
+    keeps = same is not None or grouping.keeps(fold.grouping, fold.links.quote_replaces)
     if keeps and (not fold.facts or key > fold.facts[-1][0]):
         return _step(fold, (*fold.facts, (key, fact)), (key, fact), links, grouping, policy)
     facts = list(fold.facts)

@@ -77,9 +77,14 @@ class Grouping(Struct, frozen=True):
     members: Mapping[str, tuple[DocumentKey, ...]]
     replaces: Mapping[str, str]
 
-    def keeps(self, earlier: "Grouping") -> bool:
-        """Whether documents that were grouped before are grouped as before, so that nothing in the past changes."""
-        return earlier.replaces.items() <= self.replaces.items() and earlier.deal_of.items() <= self.deal_of.items()
+    def keeps(self, earlier: "Grouping", written: Mapping[str, Link]) -> bool:
+        """Whether nothing in the past changes: documents are grouped as before, links stand as before.
+
+        ``written`` are the earlier ``replaces`` links: one of them that stands only now replaces from its first fact on (7).
+        """
+        newly = self.replaces.keys() - earlier.replaces.keys()
+        same = earlier.replaces.items() <= self.replaces.items() and earlier.deal_of.items() <= self.deal_of.items()
+        return same and newly.isdisjoint(written)
 
 
 def group(links: Links) -> Grouping:
@@ -183,7 +188,7 @@ def extended(grouping: Grouping, links: Links, document: DocumentKey) -> Groupin
         return None
     return Grouping(
         {**grouping.deal_of, document: deal},
-        {**grouping.members, deal: (*grouping.members.get(deal, ()), document)},
+        {**grouping.members, deal: tuple(sorted((*grouping.members.get(deal, ()), document)))},
         grouping.replaces,
     )
 

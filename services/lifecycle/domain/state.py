@@ -246,7 +246,8 @@ def _with_status(
             if stage != before.stage or _ends_by_hand(before, state, fact, key, touched, table):
                 by_hand = None
     state = replace(state, stage=stage, by_hand=by_hand, reverted_at=reverted_at, lead=lead)
-    said = stage == "lead" and lead.by != before.lead.by  # at other stages lead facts change nothing (19)
+    # at other stages lead facts change nothing (19)
+    said = stage == "lead" and (lead.trigger, lead.by) != (before.lead.trigger, before.lead.by)
     if (stage, by_hand) == (before.stage, before.by_hand) and not deals and not said:
         return state  # nothing that a status rests on has changed: a new version of the table touches no record by itself
     name = by_hand if by_hand is not None else name_of(stage, lead, state.deals, table)

@@ -148,7 +148,7 @@ def _owner_changed(customer: Customer, request: OwnerChanged) -> CustomerEvent |
         return None  # an earlier one of the desk's: the record does not know the last one yet
     if last.active:
         return None if last.confirmed else Confirmed(**common, assignment_id=last.assignment_id)
-    return None
+    return None if last.told else Reinstated(**common, assignment_id=last.assignment_id)
 
 
 def _progressed(customer: Customer, request: ProgressReported) -> CustomerEvent | None:

@@ -1,0 +1,66 @@
+"""``handoff demo``: a simulated year of a small company on a stack of its own, live on the screen."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from handoff.commands.up import ending_by_interrupt
+from handoff.console import Narrator, out, say
+from handoff.demo.folder import make_anew
+from handoff.demo.settings import DemoSettings
+from handoff.demo.show import Announcer, Show
+from handoff.demo.simulation import LEADS, SEED
+from handoff.demo.worktime import Year
+from handoff.options import DataDir, ForecastPort, Host, KafkaPort, LifecyclePort, Partitions, RoutingPort
+from handoff.settings import load
+
+SECONDS: Final = 180.0
+
+Seconds = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long the year takes.")]
+Fast = Annotated[bool, typer.Option("--fast", help="As fast as it goes, whatever --seconds says.")]
+Seed = Annotated[int, typer.Option(help="Another seed is another year.")]
+Leads = Annotated[int, typer.Option(min=1, max=20_000, help="How many leads come in, about.")]
+Exit = Annotated[bool, typer.Option("--exit", help="Stop everything when the year is over.")]
+
+
+def demo(
+    seconds: Seconds = SECONDS,
+    fast: Fast = False,
+    seed: Seed = SEED,
+    leads: Leads = LEADS,
+    ends: Exit = False,
+    data_dir: DataDir = None,
+    kafka_port: KafkaPort = None,
+    lifecycle_port: LifecyclePort = None,
+    routing_port: RoutingPort = None,
+    forecast_port: ForecastPort = None,
+    partitions: Partitions = None,
+    host: Host = None,
+) -> int:
+    """Play a simulated year of a small company against the whole stack, and show what comes of it, live.
+
+    The year ends today. It runs on a directory of its own (demo, in the data directory), which is made anew each time.
+    """
+    settings = DemoSettings.of(
+        load(
+            data_dir=data_dir,
+            kafka_port=kafka_port,
+            lifecycle_port=lifecycle_port,
+            routing_port=routing_port,
+            forecast_port=forecast_port,
+            partitions=partitions,
+            host=host,
+        )
+    )
+    console = out()
+    year = Year(datetime.now(UTC).date())
+    with ending_by_interrupt(), Narrator(console) as narrator:
+        try:
+            make_anew(settings.data_dir)
+            show = Show(console, settings, year, seed=seed, leads=leads, seconds=0 if fast else seconds)
+            show.run(Announcer(narrator), ends=ends)
+        except KeyboardInterrupt:
+            narrator.rest()
+            say("Everything is stopped.")
+    return 0

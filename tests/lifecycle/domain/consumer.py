@@ -1,0 +1,62 @@
+"""A consumer of lifecycle: what one holds who hears every event in order and knows nothing else."""
+
+from events.facts import FactRef
+from events.published import Profile
+from services.lifecycle.domain.deals import Image
+from services.lifecycle.domain.events import (
+    AnyEvent,
+    CommandJudged,
+    DealsRevised,
+    FactAccepted,
+    HandoffProgressed,
+    RecordRevised,
+    StatusRevised,
+)
+from services.lifecycle.domain.fold import Held, StatusShown
+
+
+class Consumer:
+    """Histories of the status and of every deal, owner and profile, the refused commands, and what became of assignments."""
+
+    def __init__(self) -> None:
+        self.statuses: list[Held[StatusShown]] = []
+        self.images: dict[str, list[tuple[int, Image]]] = {}
+        self.current: StatusShown | None = None
+        self.owner: str | None = None
+        self.assignment_id: str | None = None
+        self.profile = Profile()
+        self.refused: set[FactRef] = set()
+        self.progress: dict[tuple[str, str], int] = {}
+
+    def hear(self, event: AnyEvent) -> None:
+        """One more event."""
+        match event:
+            case FactAccepted():
+                pass  # stored, but not published
+            case StatusRevised():
+                assert event.previous == self.current, "the status before is the one that was said last"
+                self.statuses = [held for held in self.statuses if held.at < event.since] + list(event.states)
+                self.current = event.current
+                self._record(event)
+            case RecordRevised():
+                assert event.status == self.statuses[-1].what
+                self._record(event)
+            case DealsRevised():
+                self._deals(event)
+            case CommandJudged():
+                ref = FactRef(source=event.command.source, id=event.command.id)
+                assert event.effective is (ref in self.refused), "only what changes is told"
+                self.refused ^= {ref}
+            case HandoffProgressed():
+                self.progress[event.assignment_id, event.progress] = event.at
+
+    def _record(self, event: StatusRevised | RecordRevised) -> None:
+        self.owner, self.assignment_id, self.profile = event.owner, event.assignment_id, event.profile
+
+    def _deals(self, event: DealsRevised) -> None:
+        for deal in event.deals:
+            if deal.since is None:
+                del self.images[deal.deal_id]
+                continue
+            kept = [(at, image) for at, image in self.images.get(deal.deal_id, []) if at < deal.since]
+            self.images[deal.deal_id] = kept + [(held.at, held.image) for held in deal.states]
