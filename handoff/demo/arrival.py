@@ -43,14 +43,16 @@ class Arrival(NamedTuple):
     sent_once: bool = True
 
 
-def arrivals(rng: Random, happening: Happening, shards: int) -> Iterator[Arrival]:
-    """The ways in which a fact arrives: at least one."""
+def arrivals(rng: Random, happening: Happening, shards: int, since: int) -> Iterator[Arrival]:
+    """The ways in which a fact arrives: at least one. What happened before ``since`` comes then, or later."""
     if isinstance(happening.data, LifecycleTick):  # the clock is always on time
-        yield Arrival(happening.at, message_of(happening, happening.at, shards))
+        at = max(happening.at, since)
+        yield Arrival(at, message_of(happening, at, shards))
         return
     at = happening.at + DELAYS.get(happening.source, _soon)(rng)
     if rng.random() < LATE:
         at = happening.at + int((0.2 + rng.random() * LATE_DAYS_MAX) * DAY)
+    at = max(at, since)
     twice = rng.random() < TWICE
     yield Arrival(at, message_of(happening, at, shards), not twice)
     if twice:

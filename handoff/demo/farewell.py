@@ -11,7 +11,6 @@ from typing import Final
 from events.topics import dead_letters
 from events.values import NANOSECONDS
 from handoff.client import Services
-from handoff.demo.lines import figures, traffic
 from handoff.demo.scene import Scene
 from handoff.demo.worktime import day_of, quarter_end
 from handoff.settings import SERVICES, Settings, load, variable
@@ -20,18 +19,14 @@ DEALS_MAX: Final = 500
 
 
 def farewell(scene: Scene, settings: Settings) -> Iterator[str]:
-    """What it came to, and what to try, a line each."""
-    yield f"The year is over: {traffic(scene)}"
-    yield from figures(scene)
-    yield ""
-    yield "While this runs, try in another terminal:"
-    if exports := _exports(settings):
-        yield f"  export {' '.join(exports)}"
-    command = _command()
+    """What to try, a line each."""
     with Services(settings) as services:
         customer = _best_customer(services)
     last = day_of(scene.year.end - NANOSECONDS)
-    ended = quarter_end(last) if quarter_end(last) == last else _quarter_before(last)
+    ended = last if quarter_end(last) == last else _quarter_before(last)
+    yield "While this runs, try in another terminal:"
+    yield from (f"  export {export}" for export in _exports(settings))
+    command = _command()
     if customer:
         yield f"  {command} customer {customer}"
     if scene.seen.assignments:

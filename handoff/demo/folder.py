@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from handoff.errors import CommandError
-from handoff.settings import SERVICES
 from handoff.stack.folder import OWNER, PROCESSES, claim
 
-LOCKS: Final = {OWNER, PROCESSES}
-MADE: Final = ("kafka", "logs", *(f"{service}.sqlite" for service in SERVICES))
-"""How the names begin of all that a stack makes."""
+KEPT: Final = {OWNER, PROCESSES}
+MARK: Final = "DEMO.txt"
+"""The file that says that all beside it is a demo's."""
+WORDS: Final = "`handoff demo` makes this directory anew each time: everything in it is deleted then.\n"
 
 
 def make_anew(data_dir: Path) -> None:
@@ -19,21 +19,20 @@ def make_anew(data_dir: Path) -> None:
         found = list(data_dir.iterdir()) if data_dir.exists() else []
     except OSError as error:
         raise _unusable(data_dir, error) from error
-    strange = sorted(path.name for path in found if path.name not in LOCKS and not path.name.startswith(MADE))
-    if strange:
+    if found and data_dir / MARK not in found:
         raise CommandError(
-            f"data directory {data_dir} is made anew for each demo, but holds what no demo has made ({', '.join(strange[:3])}): "
+            f"data directory {data_dir} is made anew for each demo, but holds what no demo has made ({found[0].name}): "
             "move that away, or choose another directory with HANDOFF_DATA_DIR"
         )
-    if not found:
-        return
-    with claim(data_dir):
-        try:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / MARK).write_text(WORDS)
+        with claim(data_dir):
             for path in data_dir.iterdir():
-                if path.name not in LOCKS:
+                if path.name not in {MARK, *KEPT}:
                     _delete(path)
-        except OSError as error:
-            raise _unusable(data_dir, error) from error
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
 
 
 def _delete(path: Path) -> None:

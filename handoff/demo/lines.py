@@ -1,10 +1,12 @@
 """A scene as plain lines, for a pipe or a file: what it comes to now, and what is new since the scene before. Pure."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
 
 from handoff.demo.figures import Row
 from handoff.demo.scene import Scene, moment, money
+
+T = TypeVar("T")
 
 NEW_SHOWN: Final = 3
 """So many of the new assignments and dead letters are told."""
@@ -17,10 +19,10 @@ def lines(scene: Scene, before: Scene | None) -> Iterator[str]:
     if scene.figures.pipeline is not None:
         yield from figures(scene)
     assigned = scene.seen.assigned - (before.seen.assigned if before else 0)
-    for each in scene.seen.assignments[-min(NEW_SHOWN, assigned) or len(scene.seen.assignments) :]:
+    for each in _newest(scene.seen.assignments, assigned):
         yield f"  assigned {moment(each.at)}  {each.customer_id} to {each.rep_id}  {each.reason}"
-    buried = scene.seen.buried - (before.seen.buried if before else 0)
-    for letter in scene.seen.letters[-min(NEW_SHOWN, buried) or len(scene.seen.letters) :]:
+    buried = sum(scene.seen.buried.values()) - (sum(before.seen.buried.values()) if before else 0)
+    for letter in _newest(scene.seen.letters, buried):
         yield f"  dead letter of {letter.service}  {letter.reason}"
 
 
@@ -29,6 +31,11 @@ def traffic(scene: Scene) -> str:
     letters = ", ".join(f"{name} {count:,}" for name, count in scene.buried().items())
     published = f"{scene.played.published:,} facts, {scene.played.rate:,.0f}/s"
     return f"{published}; {scene.seen.assigned:,} assigned; behind: {scene.behind}; dead letters: {letters}"
+
+
+def _newest(items: Sequence[T], new: int) -> Sequence[T]:
+    """The last of those that are new, as many as are told."""
+    return items[max(0, len(items) - min(new, NEW_SHOWN)) :]
 
 
 def figures(scene: Scene) -> Iterator[str]:

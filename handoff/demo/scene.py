@@ -48,8 +48,8 @@ class Scene(Struct, frozen=True):
         return {name: self.figures.lag(name) for name in SERVICES}
 
     def buried(self) -> dict[str, int]:
-        """How many dead letters each service has: what it says, or what was seen of them, whichever is newer."""
-        return {name: self.figures.dead_letters(name) for name in SERVICES}
+        """How many dead letters each service has: what it says, or what was seen of them, whichever is more."""
+        return {name: max(self.figures.dead_letters(name), self.seen.buried.get(name, 0)) for name in SERVICES}
 
     def open_statuses(self) -> list[Row]:
         """The statuses in which a deal may be open, in the order of the sales process."""

@@ -81,7 +81,8 @@ def _pipeline(scene: Scene) -> Table:
         for row in scene.stages():
             table.add_row(f"  with {row.label}s", *_open(row))
         for state, style, part in (("won", "green", pipeline.totals.won), ("lost", "red", pipeline.totals.lost)):
-            table.add_row(f"{state}, in {pipeline.currency}", f"{part.count:,}", money(part.amount), "", style=style)
+            label = f"{state}, in {pipeline.currency}" if pipeline.currency else state
+            table.add_row(label, f"{part.count:,}", money(part.amount), "", style=style)
     return table
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from handoff.console import PIPE_SECONDS, Narrator, say
 from handoff.demo.farewell import farewell
-from handoff.demo.lines import lines
+from handoff.demo.lines import figures, lines
 from handoff.demo.performance import Performance
 from handoff.demo.scene import Scene
 from handoff.demo.screen import screen
@@ -64,11 +64,13 @@ class Show:
             self._introduce(stack)
             with Performance(stack, self._year, seed=self._seed, leads=self._leads, seconds=self._seconds) as performance:
                 scene = self._perform(performance, announcer)
+            if ends:
+                return
+            say()
             for line in farewell(scene, self._settings):
                 say(line)
-            if not ends:
-                say("Ctrl-C stops it.", style="dim")
-                stack.run()
+            say("Ctrl-C stops it.", style="dim")
+            stack.run()
 
     def _introduce(self, stack: Stack) -> None:
         if not self._drawn:
@@ -100,6 +102,7 @@ class Show:
                     scene = performance.scene()
         finally:  # what was on the screen last stays
             self._console.print(screen(scene, *self._console.size))
+        say(f"The year is over: {_counted(scene)}", style="bold")
         return scene
 
     def _tell(self, performance: Performance) -> Scene:
@@ -112,4 +115,12 @@ class Show:
             time.sleep(REFRESH_SECONDS)
             performance.tend()
             scene = performance.scene()
+        say(f"The year is over: {_counted(scene)}")
+        for line in figures(scene):
+            say(line)
         return scene
+
+
+def _counted(scene: Scene) -> str:
+    letters = sum(scene.buried().values())
+    return f"{scene.played.published:,} facts, {scene.seen.assigned:,} assignments, {letters:,} dead letters"

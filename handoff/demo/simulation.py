@@ -1,7 +1,8 @@
 """A simulated year of a small company, in the order in which its messages arrive. Pure: a seed gives the same year, for ever.
 
 Customers' stories are told when their first lead comes, and wait in a heap for the instants at which their facts arrive; so what
-is held at a time is what is still to come of the stories that have begun.
+is held at a time is what is still to come of the stories that have begun. What happened before the year began arrives at its
+first instant, as when a sales system is connected and tells what it knows.
 """
 
 import heapq
@@ -40,7 +41,7 @@ def _in_order(seed: int, year: Year, leads: int, shards: int) -> Iterator[Arriva
         yield from _due(waiting, born)
         rng = Random(f"{seed}/{number}")  # noqa: S311
         for happening in story(rng, number, born, year.end, sell):
-            for arrival in arrivals(rng, happening, shards):
+            for arrival in arrivals(rng, happening, shards, year.begin):
                 heapq.heappush(waiting, (arrival.at, next(order), arrival))
     yield from _due(waiting, year.end)
 

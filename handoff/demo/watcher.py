@@ -3,8 +3,9 @@
 In come records of ``crm.assignment.v1`` and of the dead-letter topics; out goes the last of each, as people want to see them.
 """
 
+import re
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Event, Lock
 from typing import Any, Final
@@ -20,6 +21,8 @@ from handoff.settings import SERVICES
 
 POLL_SECONDS: Final = 0.25
 RECORDS_MAX: Final = 500
+MONEY: Final = re.compile(r"(\d+)\.\d+ ([A-Z]{3})")
+"""How a trace writes an amount."""
 KEPT: Final = 30
 """So many assignments are kept; no screen shows more."""
 
@@ -41,11 +44,11 @@ class Letter(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """``assigned`` and ``buried`` count all, the newest of which are listed: newest last."""
+    """``assigned`` counts all, ``buried`` by service; the newest of them are listed, newest last."""
 
     assigned: int = 0
     assignments: tuple[Assignment, ...] = ()
-    buried: int = 0
+    buried: Mapping[str, int] = {}
     letters: tuple[Letter, ...] = ()
 
 
@@ -60,12 +63,12 @@ class Watcher:
         self._known: set[str] = set()
         self._assignments: deque[Assignment] = deque(maxlen=KEPT)
         self._letters: deque[Letter] = deque(maxlen=KEPT)
-        self._buried = 0
+        self._buried: Counter[str] = Counter()
 
     def seen(self) -> Seen:
         """What was seen so far. From any thread."""
         with self._lock:
-            return Seen(len(self._known), tuple(self._assignments), self._buried, tuple(self._letters))
+            return Seen(len(self._known), tuple(self._assignments), dict(self._buried), tuple(self._letters))
 
     def run(self, stop: Event) -> None:
         """Watch until it is told to stop."""
@@ -103,9 +106,10 @@ class Watcher:
     def _bury(self, record: Record) -> None:
         said = {name: value.decode(errors="replace") for name, value in record.headers}
         path = f"{said['dl_path']}: " if said.get("dl_path") else ""
+        service = self._services[record.topic]
         with self._lock:
-            self._buried += 1
-            self._letters.append(Letter(self._services[record.topic], f"{path}{said.get('dl_reason', 'no reason given')}"))
+            self._buried[service] += 1
+            self._letters.append(Letter(service, f"{path}{said.get('dl_reason', 'no reason given')}"))
 
 
 def reason_of(assigned: LeadAssigned) -> str:
@@ -115,7 +119,8 @@ def reason_of(assigned: LeadAssigned) -> str:
     facts = list(dict.fromkeys(_facts(taken.get("condition")))) if taken else []
     because = f" ({', '.join(facts)})" if facts else ""
     how = (assigned.strategy or "").replace("_", " ")
-    return f"{assigned.territory}{because}: {how}" + (f" in {assigned.pool}" if assigned.pool else "")
+    where = assigned.territory if taken else "no territory"
+    return f"{where}{because}: {how}" + (f" in {assigned.pool}" if assigned.pool else "")
 
 
 def _facts(condition: Mapping[str, Any] | None) -> list[str]:
@@ -128,4 +133,12 @@ def _facts(condition: Mapping[str, Any] | None) -> list[str]:
     if value is None:
         return []
     field = condition["field"].replace("_", " ")
-    return [value if isinstance(value, str) else f"{value:,} {field}" if isinstance(value, int) else f"{field} {value}"]
+    match value:
+        case bool() | list():
+            return [f"{field} {value}"]
+        case int():
+            return [f"{value:,} {field}"]
+        case _ if money := MONEY.fullmatch(value):
+            return [f"{field} {int(money[1]):,} {money[2]}"]
+        case _:
+            return [str(value)]

@@ -12,6 +12,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 YEAR_DAYS: Final = 365
+BEFORE_DAYS: Final = 45
 OPENS: Final = 9 * HOUR
 CLOSES: Final = 17 * HOUR
 SATURDAY: Final = 5
@@ -25,7 +26,10 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 class Year:
-    """The 365 days before a day: ``begin`` and ``end`` are their first instant and the first one after them."""
+    """The 365 days before a day: ``begin`` and ``end`` are their first instant and the first one after them.
+
+    Leads come in from ``BEFORE_DAYS`` earlier on, so that business is under way when the year begins.
+    """
 
     def __init__(self, until: date) -> None:
         self.first: Final = until - timedelta(days=YEAR_DAYS)
@@ -34,7 +38,7 @@ class Year:
 
     def leads(self, rng: Random, total: int) -> Iterator[int]:
         """When leads come in, in order: about so many in all, by day of the week and by season."""
-        days = [self.first + timedelta(days=number) for number in range(YEAR_DAYS)]
+        days = [self.first + timedelta(days=number) for number in range(-BEFORE_DAYS, YEAR_DAYS)]
         busyness = [WEEKDAYS[day.weekday()] * MONTHS[day.month - 1] for day in days]
         usual = total / sum(busyness)
         for day, busy in zip(days, busyness, strict=True):

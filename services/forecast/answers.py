@@ -60,7 +60,7 @@ class StatesOfGroup(States):
 
 
 class StatesOfCurrency(States):
-    """What is in another currency than the answer."""
+    """What is in another currency than the answer, whatever its dates: ask for that currency."""
 
     currency: str
 

@@ -121,7 +121,7 @@ class Readers:
             connection = self._idle.get_nowait()
         except queue.Empty:
             connection = sqlite3.connect(self._uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-            connection.execute("PRAGMA cache_size = -32768")
+            connection.execute("PRAGMA cache_size = -16384")
         try:
             connection.execute("BEGIN")
             yield connection

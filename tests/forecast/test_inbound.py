@@ -148,6 +148,24 @@ def test_a_part_without_the_one_before_is_a_dead_letter(forecast: Forecast) -> N
     assert open_amount(forecast) == "5.00"
 
 
+def test_parts_of_different_messages_are_not_put_together(forecast: Forecast) -> None:
+    first, _, _ = parts(forecast)
+    _, second, third = parts(forecast)
+    forecast.publish(first, second, third)
+    forecast.settle()
+    assert forecast.get("/v1/pipeline")["totals"]["open"]["count"] == 0
+    assert [error for error, _, _ in letters(forecast)] == ["IncompleteMessage"] * 3
+
+
+def test_a_clock_that_goes_back_makes_no_interval_that_ends_before_it_begins(forecast: Forecast) -> None:
+    forecast.deal("acme", "opportunity:1", (DAY, image(1)), recorded=LATER)
+    forecast.deal("acme", "opportunity:1", (DAY, image(2)), recorded=DAY)
+    forecast.settle()
+    assert open_amount(forecast) == "2.00"
+    assert forecast.get("/v1/pipeline", known_at=DAY)["totals"]["open"]["count"] == 0
+    assert forecast.get("/v1/pipeline", known_at=LATER)["totals"]["open"]["amount"] == "2.00"
+
+
 def test_a_large_message_is_taken_in(forecast: Forecast) -> None:
     """Lifecycle splits above 512 KiB, which is more than an input may have."""
     many = [change(f"opportunity:{number}", (DAY, image(1, reason="x" * 1900))) for number in range(250)]

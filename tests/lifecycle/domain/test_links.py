@@ -200,7 +200,7 @@ def test_a_link_that_comes_to_light_absorbs_a_deal_from_its_beginning(given: Tel
 
 def test_a_replacement_that_comes_to_light_absorbs_its_own_deal(given: Telling) -> None:
     given(quote_created("q1", 100, day=1), quote_created("q2", 90, day=2)).when(quote_updated("q2", day=3, replaces="q1")).then(
-        revises_deals(quote_q2=None, quote_q1=(3, [(3, 90)])), deal_had("quote:q1", "amount", (1, 100), (3, 90))
+        revises_deals(quote_q2=None, quote_q1=(2, [(2, 100), (3, 90)])), deal_had("quote:q1", "amount", (1, 100), (3, 90))
     )
 
 
