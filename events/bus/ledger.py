@@ -12,7 +12,6 @@ a whole, whatever its batch holds (comparing offsets alone lets an overlapping b
 import json
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
@@ -88,6 +87,8 @@ class Ledger:
         self.lock: Final = threading.RLock()
         self._next: dict[TopicPartition, int] = {}
         self._acknowledged: dict[str, int] = {}
+        self._relayed: dict[str, int] | None = None
+        self._last_letters: dict[int, int] | None = None
         with self.lock, begin() as cursor:
             for table in TABLES:
                 cursor.execute(table)
@@ -122,6 +123,7 @@ class Ledger:
                     cursor.execute("UPDATE position SET owner = ? WHERE topic = ? AND part = ?", (self.owner, *place))
                     claimed[place] = row[0]
             self._next.update(claimed)
+            self._relayed = self._last_letters = None  # another worker may have written them meanwhile
         return claimed
 
     def release(self, places: Collection[TopicPartition]) -> None:
@@ -177,6 +179,9 @@ class Ledger:
 
     def bury(self, cursor: Cursor, letters: Sequence[DeadLetter]) -> None:
         """Write dead letters, within a transaction."""
+        if not letters:
+            return
+        self._last_letters = None
         cursor.executemany(
             "INSERT INTO dead_letter (topic, part, record_offset, timestamp, key, value, headers,"
             " error, reason, path, attempts, code_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -206,6 +211,8 @@ class Ledger:
 
     def dead_letter_stream(self, partition: int, after: int, limit: int) -> list[Outgoing]:
         """The dead letters of one partition number for ``<service>.dead-letter.v1``: original bytes, reasons in headers."""
+        if after >= self._last_letter(partition):
+            return []  # the relay asks every turn
         with self.lock, self._begin() as cursor:
             cursor.execute(
                 "SELECT number, topic, part, record_offset, timestamp, key, value, headers, error, reason, path, attempts,"
@@ -214,6 +221,14 @@ class Ledger:
             )
             rows = cursor.fetchall()
         return [Outgoing(row[0], (self._letter(row),)) for row in rows]
+
+    def _last_letter(self, partition: int) -> int:
+        with self.lock:
+            if self._last_letters is None:
+                with self._begin() as cursor:
+                    cursor.execute("SELECT part, max(number) FROM dead_letter GROUP BY part")
+                    self._last_letters = dict(cursor.fetchall())
+            return self._last_letters.get(partition, 0)
 
     def _letter(self, row: Sequence[Any]) -> Message:
         _, topic, part, offset, timestamp, key, value, headers, error, reason, path, attempts, code_version = row
@@ -242,18 +257,20 @@ class Ledger:
     # ---------------------------------------------------------------------------------------- relay
 
     def relay_positions(self, streams: Collection[str]) -> dict[str, int]:
-        """The number up to which each stream has been acknowledged (0: nothing yet)."""
-        saved: defaultdict[str, int] = defaultdict(int)
-        with self.lock, self._begin() as cursor:
-            cursor.execute("SELECT stream, number FROM relay")
-            saved.update(cursor.fetchall())
-            saved.update(self._acknowledged)
-        return {stream: saved[stream] for stream in streams}
+        """The number up to which each stream is acknowledged (0: nothing yet). Read once per claim: only the owner moves it."""
+        with self.lock:
+            if self._relayed is None:
+                with self._begin() as cursor:
+                    cursor.execute("SELECT stream, number FROM relay")
+                    self._relayed = {**dict(cursor.fetchall()), **self._acknowledged}
+            return {stream: self._relayed.get(stream, 0) for stream in streams}
 
     def acknowledged(self, stream: str, number: int) -> None:
         """The log has everything of a stream up to ``number``: saved with the next transaction, or by :meth:`settle`."""
         with self.lock:
             self._acknowledged[stream] = number
+            if self._relayed is not None:
+                self._relayed[stream] = number
 
     def settle(self) -> None:
         """Save acknowledged relay positions now, where there are any (idle, or closing)."""

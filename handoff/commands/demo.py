@@ -12,6 +12,7 @@ from handoff.demo.settings import DemoSettings
 from handoff.demo.show import Announcer, Show
 from handoff.demo.simulation import LEADS, SEED
 from handoff.demo.worktime import Year
+from handoff.errors import CommandError
 from handoff.options import DataDir, ForecastPort, Host, KafkaPort, LifecyclePort, Partitions, RoutingPort
 from handoff.settings import load
 
@@ -20,6 +21,10 @@ SECONDS: Final = 180.0
 Seconds = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long the year takes.")]
 Fast = Annotated[bool, typer.Option("--fast", help="As fast as it goes, whatever --seconds says.")]
 Seed = Annotated[int, typer.Option(help="Another seed is another year.")]
+Until = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The day on which the year ends; today without it.", show_default=False),
+]
 Leads = Annotated[int, typer.Option(min=1, max=20_000, help="How many leads come in, about.")]
 Exit = Annotated[bool, typer.Option("--exit", help="Stop everything when the year is over.")]
 
@@ -29,6 +34,7 @@ def demo(
     fast: Fast = False,
     seed: Seed = SEED,
     leads: Leads = LEADS,
+    until: Until = None,
     ends: Exit = False,
     data_dir: DataDir = None,
     kafka_port: KafkaPort = None,
@@ -40,7 +46,7 @@ def demo(
 ) -> int:
     """Play a simulated year of a small company against the whole stack, and show what comes of it, live.
 
-    The year ends today. It runs on a directory of its own (demo, in the data directory), which is made anew each time.
+    The same seed and day give the same year. It runs on a directory of its own (demo, in the data directory), which is made anew each time.
     """
     settings = DemoSettings.of(
         load(
@@ -54,7 +60,7 @@ def demo(
         )
     )
     console = out()
-    year = Year(datetime.now(UTC).date())
+    year = _year(until)
     with ending_by_interrupt(), Narrator(console) as narrator:
         try:
             make_anew(settings.data_dir)
@@ -64,3 +70,12 @@ def demo(
             narrator.rest()
             say("Everything is stopped.")
     return 0
+
+
+def _year(until: datetime | None) -> Year:
+    today = datetime.now(UTC).date()
+    if until is not None and until.date() > today:
+        raise CommandError(
+            f"--until: {until.date()} is in the future, and services show nothing that has not happened: today is {today}"
+        )
+    return Year(until.date() if until else today)

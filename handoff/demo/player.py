@@ -8,7 +8,7 @@ back: the same facts again are the same facts.
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
 from threading import Event, Lock
@@ -39,19 +39,29 @@ class Played(NamedTuple):
 
 
 class Player:
-    """Plays once. ``seconds``: how long the year takes; 0 as fast as it goes. ``run`` has a thread of its own."""
+    """Plays once. ``seconds`` of the clock: how long the year takes; 0 as fast as it goes. ``run`` has a thread of its own."""
 
-    def __init__(self, bus: Bus, year: Year, arrivals: Iterator[Arrival], *, seconds: float, shards: int) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        year: Year,
+        arrivals: Iterator[Arrival],
+        *,
+        seconds: float,
+        shards: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._bus = bus
         self._year = year
         self._arrivals = arrivals
         self._next = next(arrivals, None)
         self._seconds = seconds
         self._shards = shards
+        self._clock = clock
         self._lock = Lock()
         self._order = count()
         self._answers: list[tuple[int, int, Happening]] = []
-        self._samples = deque([(time.monotonic(), 0)])
+        self._samples = deque([(clock(), 0)])
         self._now = year.begin
         self._published = 0
 
@@ -71,11 +81,11 @@ class Player:
 
     def run(self, stop: Event) -> None:
         """Play until it is told to stop; after the last day only answers are still written. Raises ``BusError``."""
-        began = time.monotonic()
+        began = self._clock()
         with ExitStack() as producers:
             writer = _Writer(self._bus, producers, stop)
             while not stop.is_set():
-                batch, now = self._batch(time.monotonic() - began)
+                batch, now = self._batch(self._clock() - began)
                 writer.write(batch)
                 with self._lock:
                     self._now = now
@@ -102,7 +112,7 @@ class Player:
         return batch, due
 
     def _sample(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._samples.append((now, self._published))
         while len(self._samples) > 2 and self._samples[0][0] < now - RATE_SECONDS:
             self._samples.popleft()

@@ -1,5 +1,6 @@
 """What is done with records: repeats, parts, poison, bugs; and that positions and effect are one."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -65,6 +66,23 @@ def test_a_crash_between_batches_loses_nothing_and_doubles_nothing(forecast: For
         forecast.crash()
     forecast.settle()
     assert forecast.get("/v1/pipeline")["totals"]["open"]["count"] == 40
+
+
+def test_whoever_reads_meanwhile_sees_whole_transactions(forecast: Forecast) -> None:
+    """One deal per record, so in every answer deals, groups and position are the same number."""
+    for number in range(400):
+        forecast.deal(f"customer-{number % 5}", f"opportunity:{number}", (DAY, image(1, owner=f"rep-{number % 3}")))
+    seen = {forecast.get("/v1/pipeline", by="rep")["position"]}
+    writer = threading.Thread(target=forecast.settle)
+    writer.start()
+    while writer.is_alive():
+        body = forecast.get("/v1/pipeline", by="rep")
+        seen.add(body["position"])
+        assert body["totals"]["open"]["count"] == body["position"]
+        assert sum(group["open"]["count"] for group in body["groups"]) == body["position"]
+    writer.join()
+    assert forecast.get("/v1/pipeline", by="rep")["position"] == 400
+    assert len(seen) > 1
 
 
 def test_a_crash_before_the_commit_writes_nothing(forecast: Forecast) -> None:

@@ -1,0 +1,205 @@
+"""DESIGN 4: what a fact changes is told, at most one event of each kind, complete enough that nobody looks anything up."""
+
+from collections import Counter
+
+from services.lifecycle.domain.events import DealsRevised, FactAccepted, StatusRevised
+from services.lifecycle.domain.fold import fold_of
+from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, restore
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.table import DEFAULT, Tables
+from tests.lifecycle.domain.claims import (
+    changes_nothing,
+    handed_off,
+    reports,
+    revises_deals,
+    revises_record,
+    revises_status,
+    stores,
+)
+from tests.lifecycle.domain.consumer import Consumer
+from tests.lifecycle.domain.speech import (
+    CUSTOMER,
+    activity,
+    assigned,
+    handoff_accepted,
+    handoff_rejected,
+    lead_created,
+    lead_disqualified,
+    lead_qualified,
+    lead_updated,
+    opportunity_created,
+    opportunity_updated,
+    order_placed,
+    owner_set,
+    quote_created,
+    quote_sent,
+    unassigned,
+)
+from tests.lifecycle.domain.story import UTC, Story, Telling
+
+# ------------------------------------------------------------------------------------------- status
+
+
+def test_a_new_record_is_told_whole(given: Telling) -> None:
+    given().when(lead_created(day=1, owner="ann", company="Acme")).then(
+        stores("fact", "status"), revises_status(1, (1, "New"), previous=None, current="New")
+    )
+
+
+def test_a_newer_fact_adds_to_the_history(given: Telling) -> None:
+    given(lead_created(day=1)).when(quote_sent("q1", day=2)).then(
+        stores("fact", "status", "deals"), revises_status(2, (2, "Proposal"), previous="New", current="Proposal")
+    )
+
+
+def test_a_late_fact_corrects_the_history_from_where_it_differs(given: Telling) -> None:
+    given(lead_created(day=1), quote_sent("q1", day=4)).when(lead_disqualified(day=2)).then(
+        stores("fact", "status"), revises_status(2, (2, "Dead"), (4, "Proposal"), previous="Proposal", current="Proposal")
+    )
+
+
+def test_a_late_fact_may_take_states_away(given: Telling) -> None:
+    given(lead_created(day=1), lead_qualified(day=3)).when(lead_qualified(day=2)).then(
+        revises_status(2, (2, "Qualified"), previous="Qualified", current="Qualified")
+    )
+    given(lead_created(day=2)).when(quote_sent("q1", day=1)).then(
+        revises_status(1, (1, "Proposal"), previous="New", current="Proposal")
+    )
+
+
+def test_the_cause_of_a_state_is_part_of_the_history(given: Telling) -> None:
+    given(lead_qualified(day=1, id="b")).when(lead_qualified(day=1, id="a")).then(
+        revises_status(1, (1, "Qualified"), previous="Qualified", current="Qualified")
+    )
+
+
+def test_a_fact_that_changes_nothing_only_enters_the_set(given: Telling) -> None:
+    given(lead_created(day=1)).when(activity(day=2)).then(changes_nothing())
+
+
+# ------------------------------------------------------------------------------------------- record
+
+
+def test_an_owner_or_a_profile_that_changes_is_told(given: Telling) -> None:
+    given(lead_created(day=1)).when(owner_set("ann", day=2)).then(stores("fact", "record"), revises_record("owner", owner="ann"))
+    given(assigned("a1", "ann", day=1)).when(assigned("a2", "ann", day=2)).then(revises_record("owner", owner="ann"))
+    given(lead_created(day=1)).when(lead_updated(day=2, industry="steel")).then(revises_record("profile", owner=None))
+    given(lead_created(day=1)).when(lead_updated(day=2, industry="steel", owner="ann")).then(
+        revises_record("owner", "profile", owner="ann")
+    )
+
+
+def test_a_late_fact_that_changes_neither_is_not(given: Telling) -> None:
+    given(lead_created(day=2, country="DE", owner="ann")).when(lead_updated(day=1, country="AT", owner="bob")).then(
+        stores("fact", "status")
+    )
+
+
+# -------------------------------------------------------------------------------------------- deals
+
+
+def test_a_deal_is_revised_from_where_it_differs(given: Telling) -> None:
+    given(opportunity_created("o1", 5, day=1), opportunity_updated("o1", day=4, amount=7)).when(
+        opportunity_updated("o1", day=2, amount=6)
+    ).then(stores("fact", "deals"), revises_deals(opportunity_o1=(2, [(2, 6), (4, 7)])))
+
+
+def test_deals_that_stay_the_same_are_not_told(given: Telling) -> None:
+    given(order_placed("p1", 5, day=1, owner="ann"), quote_created("q1", 5, day=1)).when(owner_set("bob", day=2)).then(
+        revises_deals(quote_q1=(2, [(2, 5)]))
+    )
+
+
+def test_where_the_customer_came_from_is_part_of_every_deal(given: Telling) -> None:
+    given(order_placed("p1", 5, day=1), quote_created("q1", 6, day=1)).when(lead_updated(day=2, country="DE")).then(
+        revises_deals(order_p1=(2, [(2, 5)]), quote_q1=(2, [(2, 6)]))
+    )
+
+
+def test_a_long_revision_is_told_in_parts_that_count_as_one() -> None:
+    """600 states of each of two deals are more than fits; a consumer that takes the parts in order holds the history."""
+    policy = Policy(Tables((DEFAULT,)), UTC)
+    facts = [
+        opportunity_updated(f"o{number % 2}", day=2 + number, amount=number, product="x" * 200, id=f"{number:04}")
+        for number in range(1200)
+    ]
+    stored = [FactAccepted(recorded_at=0, fact=fact, origin=("topic", 0, 0)) for fact in facts]
+    before = restore(CUSTOMER, stored, len(stored), 0, policy)
+    consumer = Consumer()
+    consumer.images = {deal: [(held.at, held.what) for held in history] for deal, history in before.fold.images.items()}
+    consumer.current = before.fold.statuses[-1].what
+
+    accepted = accept(before, lead_created(day=1, country="DE"), ("topic", 0, 1), policy)
+    parts = [event for event in accepted.events if isinstance(event, DealsRevised)]
+    assert [(part.part, part.parts) for part in parts] == [(number, len(parts)) for number in range(1, len(parts) + 1)]
+    assert len(parts) > 2
+    states = Counter(deal.deal_id for part in parts for deal in part.deals for _ in deal.states)
+    assert states == {"opportunity:o0": 600, "opportunity:o1": 600}
+    assert all(sum(len(repr(deal.states)) for deal in part.deals) < 4 * PART_BYTES_MAX for part in parts)
+    for event in accepted.events:
+        consumer.hear(event)
+    assert consumer.images == {
+        deal: [(held.at, held.what) for held in history]
+        for deal, history in fold_of([f for _, f in accepted.record.fold.facts], policy).images.items()
+    }
+
+
+# ----------------------------------------------------------------------------------------- hand-offs
+
+
+def test_the_first_acceptance_rejection_and_touch_are_told(given: Telling) -> None:
+    story = [assigned("a1", "ann", day=1)]
+    given(*story).when(handoff_accepted("a1", "ann", day=2)).then(reports(("a1", "accepted", 2)), stores("fact", "handoff"))
+    given(*story).when(handoff_rejected("a1", "ann", day=2)).then(reports(("a1", "rejected", 2)))
+    given(*story).when(activity(rep_id="ann", day=2)).then(reports(("a1", "touched", 2)))
+    given(*story).when(activity(day=2)).then(reports(("a1", "touched", 2)))
+
+
+def test_a_second_one_is_not(given: Telling) -> None:
+    given(assigned("a1", "ann", day=1), activity(day=2)).when(activity(day=3)).then(changes_nothing())
+    given(assigned("a1", "ann", day=1), handoff_accepted("a1", "ann", day=2)).when(handoff_accepted("a1", "ann", day=3)).then(
+        changes_nothing()
+    )
+
+
+def test_an_earlier_one_that_comes_to_light_is(given: Telling) -> None:
+    given(assigned("a1", "ann", day=1), activity(day=4)).when(activity(day=3)).then(reports(("a1", "touched", 3)))
+
+
+def test_only_the_assigned_reps_counts(given: Telling) -> None:
+    story = [assigned("a1", "ann", day=1)]
+    for nothing in (
+        activity(rep_id="bob", day=2),
+        activity(automatic=True, day=2),
+        handoff_accepted("a1", "bob", day=2),
+        handoff_accepted("a9", "ann", day=2),
+        handoff_accepted("a1", "ann", day=1),
+    ):
+        given(*story).when(nothing).then(changes_nothing(), handed_off("a1", rep_id="ann"))
+
+
+def test_a_touch_is_of_the_present_assignment(given: Telling) -> None:
+    given(assigned("a1", "ann", day=1), assigned("a2", "ann", day=2), activity(rep_id="ann", day=3)).then(
+        handed_off("a1", rep_id="ann"), handed_off("a2", rep_id="ann", touched=3)
+    )
+    given(assigned("a1", "ann", day=1), unassigned("a1", day=2), activity(day=3)).then(handed_off("a1", rep_id="ann"))
+    given(assigned("a1", "ann", day=1), owner_set("bob", day=2), activity(day=3)).then(handed_off("a1", rep_id="ann"))
+
+
+# ------------------------------------------------------------------------------------- the log's clock
+
+
+def test_recorded_time_never_goes_back(given: Telling) -> None:
+    story: Story = given(lead_created(day=5))
+    recorded = story.record.recorded_at
+    story.when(lead_qualified(day=2))
+    (event,) = [event for event in story.events if isinstance(event, StatusRevised)]
+    assert event.recorded_at == recorded == story.record.recorded_at
+
+
+def test_versions_count_events(given: Telling) -> None:
+    story = given(lead_created(day=1))
+    before = story.record.version
+    story.when(quote_sent("q1", day=2))
+    assert story.record.version == before + 3
+    assert Record(CUSTOMER).version == 0

@@ -1,0 +1,282 @@
+"""Routing as its own process on Faust and a real Kafka: killed, frozen and started again, nothing is lost and nothing doubled."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from events.assignments import LeadAssigned, LeadUnassigned
+from events.bus import Producer
+from events.bus.kafka import KafkaBus, create_topics
+from events.codec import Fact, decode
+from events.published import Profile, Published
+from events.record import Message, TopicPartition
+from events.topics import ASSIGNMENT, LIFECYCLE
+from handoff.broker import EmbeddedKafka
+from handoff.broker.ports import free_port
+from tests.routing.harness import DIRECTORY_YAML, RULES_YAML, lifecycle_message
+from tests.routing.words import record_changed, status_changed
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+SHARDS = 3
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker of our own: the service reads the topics by their real names."""
+    with EmbeddedKafka(tmp_path / "kafka") as running:
+        create_topics(running.bootstrap, SHARDS)
+        yield running
+
+
+class Process:
+    """``python -m services.routing``."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self.port = free_port()
+        folder.mkdir(exist_ok=True)
+        self.rules, self.directory = folder / "rules.yaml", folder / "directory.yaml"
+        self.rules.write_text(RULES_YAML)
+        self.directory.write_text(DIRECTORY_YAML)
+        self.data_dir = folder / "data"
+        self.settings: dict[str, Any] = {
+            "DATA_DIR": self.data_dir,
+            "KAFKA": bootstrap,
+            "ROUTING_PORT": self.port,
+            "RULES": self.rules,
+            "DIRECTORY": self.directory,
+        }
+        self.log = folder / "log"
+        self.running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HANDOFF_")}
+        environment |= {f"HANDOFF_{name}": str(value) for name, value in self.settings.items()}
+        with self.log.open("ab") as log:
+            self.running = subprocess.Popen([sys.executable, "-m", "services.routing"], env=environment, stderr=log)
+        return self.running
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """An answer, or nothing while the service does not answer."""
+        try:
+            return httpx2.get(f"http://127.0.0.1:{self.port}{path}", params=parameters, timeout=5).json()
+        except (httpx2.HTTPError, json.JSONDecodeError):
+            return None
+
+    def ready(self) -> bool:
+        assert self.running is not None
+        assert self.running.poll() is None, self.log.read_text()
+        return bool((self.get("/readyz") or {}).get("ready"))
+
+    def settled(self, position: int) -> bool:
+        status = self.get("/v1/status") or {}
+        return status.get("lag") == 0 and status.get("state") == "running" and status.get("position", 0) >= position
+
+    def end(self, number: int) -> int:
+        """Send a signal and wait for the end."""
+        assert self.running is not None
+        self.running.send_signal(number)
+        return self.running.wait(timeout=30)
+
+
+@pytest.fixture
+def process(tmp_path: Path, broker: EmbeddedKafka) -> Iterator[Process]:
+    own = Process(tmp_path / "routing", broker.bootstrap)
+    yield own
+    if own.running is not None and own.running.poll() is None:
+        own.end(signal.SIGKILL)
+
+
+class Cluster:
+    """What the rest of the world sees."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bus = KafkaBus(bootstrap, client_id="test")
+        self.producer: Producer = self.bus.producer()
+
+    def says(self, *messages: Published) -> None:
+        self.send([lifecycle_message(message) for message in messages])
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.producer.send(messages).wait(30)
+
+    def assignments(self) -> list[Fact]:
+        """Every record of crm.assignment.v1, repeats included."""
+        found: list[Fact] = []
+        places = [TopicPartition(ASSIGNMENT.name, number) for number in range(SHARDS)]
+        ends = self.bus.end_offsets(places)
+        begun = dict.fromkeys(places, 0)
+        with closing(self.bus.consumer("look", [ASSIGNMENT.name], lambda _: begun, lambda _: None)) as consumer:
+            deadline = time.monotonic() + 30
+            while any(consumer.positions().get(place, 0) < end for place, end in ends.items()):
+                assert time.monotonic() < deadline
+                found += [fact for record in consumer.poll(0.2, 5000) if isinstance(fact := decode(record), Fact)]
+        return found
+
+    def close(self) -> None:
+        self.producer.close()
+        self.bus.close()
+
+
+@pytest.fixture
+def cluster(broker: EmbeddedKafka) -> Iterator[Cluster]:
+    own = Cluster(broker.bootstrap)
+    yield own
+    own.close()
+
+
+def leads(begin: int, end: int) -> list[Published]:
+    """New leads, as lifecycle says them: twice each, status and record."""
+    customers = [f"customer-{number}" for number in range(begin, end)]
+    german = Profile(country="DE")
+    return [
+        message
+        for customer in customers
+        for message in (status_changed(customer, 1, profile=german), record_changed(customer, 2, changed=("profile",)))
+    ]
+
+
+def exactly_once(facts: list[Fact], customers: int) -> None:
+    """Every customer has one assignment, the turns were taken, and repeats are identical."""
+    assert not [fact for fact in facts if isinstance(fact.data, LeadUnassigned)]
+    by_customer: dict[str, set[str]] = {}
+    for fact in facts:
+        by_customer.setdefault(fact.customer_id, set()).add(fact.id)
+    assert len(by_customer) == customers
+    assert all(len(ids) == 1 for ids in by_customer.values())
+    first = {fact.id: fact.data for fact in facts}
+    assert all(first[fact.id] == fact.data for fact in facts)
+    had = Counter(data.rep_id for data in first.values() if isinstance(data, LeadAssigned))
+    assert had == {"anna": (customers + 1) // 2, "ben": customers // 2}
+
+
+def test_a_lead_has_a_rep_a_moment_later(process: Process, cluster: Cluster, eventually: Any) -> None:
+    process.start()
+    eventually(process.ready, seconds=60)
+    cluster.says(*leads(0, 1))
+    eventually(lambda: (process.get("/v1/assignments/customer-0") or {}).get("assignments"), seconds=20)
+    eventually(lambda: process.settled(3), seconds=20)
+    (fact,) = cluster.assignments()
+    (shown,) = process.get("/v1/assignments/customer-0")["assignments"]
+    assert isinstance(fact.data, LeadAssigned)
+    assert (shown["rep_id"], shown["territory"], shown["rule_set_version"]) == ("anna", "North", 1)
+    assert shown["trace"] == fact.data.trace
+    assert httpx2.get(f"http://127.0.0.1:{process.port}/v1/assignments/nobody").status_code == 404
+    assert process.end(signal.SIGTERM) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_killed_again_and_again(process: Process, cluster: Cluster, eventually: Any) -> None:
+    for kill in range(4):
+        process.start()
+        cluster.says(*leads(kill * 300, (kill + 1) * 300))
+        position = (process.get("/v1/status") or {}).get("position", 0)
+        eventually(lambda: (process.get("/v1/status") or {}).get("position", 0) > position, seconds=60)  # noqa: B023
+        assert process.end(signal.SIGKILL) == -signal.SIGKILL
+    process.start()
+    eventually(lambda: process.settled(1200 * 2 + 1200), seconds=60)
+    exactly_once(cluster.assignments(), 1200)
+
+
+def test_frozen_while_another_took_over(process: Process, cluster: Cluster, eventually: Any) -> None:
+    process.start()
+    cluster.says(*leads(0, 100))
+    eventually(lambda: process.settled(300), seconds=60)
+    frozen = process.running
+    assert frozen is not None
+    frozen.send_signal(signal.SIGSTOP)
+    process.settings["ROUTING_PORT"] = process.port = free_port()
+    process.start()
+    cluster.says(*leads(100, 300))
+    eventually(lambda: process.settled(900), seconds=60)
+    frozen.send_signal(signal.SIGCONT)
+    cluster.says(*leads(300, 400))
+    assert frozen.wait(timeout=60) != 0
+    eventually(lambda: process.settled(1200), seconds=60)
+    exactly_once(cluster.assignments(), 400)
+
+
+def test_poison_delays_nobody(process: Process, cluster: Cluster, eventually: Any) -> None:
+    poison = [
+        Message(LIFECYCLE.name, None, None, partition=0),
+        Message(LIFECYCLE.name, b"a", b"\xff\x00", (("ce_type", b"x"), ("empty", b"")), partition=0),
+        Message("routing.request.v1", None, None),
+        Message("routing.request.v1", b"a", b"{}"),
+    ]
+    cluster.send(poison)
+    cluster.says(*leads(0, 10))
+    process.start()
+    eventually(lambda: process.settled(34), seconds=60)
+    exactly_once(cluster.assignments(), 10)
+    assert process.get("/v1/status")["dead_letters"] == len(poison)
+    assert len(cluster.bus.read("routing.dead-letter.v1")) == len(poison)
+
+
+def test_the_broker_goes_and_comes_back(process: Process, cluster: Cluster, broker: EmbeddedKafka, eventually: Any) -> None:
+    process.start()
+    cluster.says(*leads(0, 50))
+    eventually(lambda: process.settled(150), seconds=60)
+    broker.kill()
+    eventually(lambda: not process.ready(), seconds=60)
+    broker.start()
+    with closing(Cluster(broker.bootstrap)) as again:
+        again.says(*leads(50, 100))
+        eventually(lambda: process.settled(300), seconds=90)
+        exactly_once(again.assignments(), 100)
+
+
+def test_new_rules_take_effect_within_seconds_and_wrong_ones_do_not(process: Process, cluster: Cluster, eventually: Any) -> None:
+    process.start()
+    eventually(process.ready, seconds=60)
+    process.rules.write_text("territories: []\ndefault: {rep: karol}\n")
+    eventually(lambda: "did you mean 'carol'" in json.dumps(process.get("/readyz")), seconds=15)
+    assert process.ready()
+    process.rules.write_text("territories: []\ndefault: {rep: carol}\n")
+    eventually(lambda: "rules v2" in json.dumps(process.get("/readyz")), seconds=15)
+    cluster.says(*leads(0, 1))
+    eventually(lambda: (process.get("/v1/assignments/customer-0") or {}).get("assignments"), seconds=20)
+    (shown,) = process.get("/v1/assignments/customer-0")["assignments"]
+    assert (shown["rep_id"], shown["rule_set_version"]) == ("carol", 2)
+
+
+def broken_database(process: Process) -> None:
+    process.data_dir.mkdir()
+    (process.data_dir / "routing.sqlite").write_bytes(b"this is no database, but long enough to look like one" * 100)
+
+
+def no_directory(process: Process) -> None:
+    process.data_dir.write_text("a file")
+
+
+@pytest.mark.parametrize("spoil", [broken_database, no_directory])
+def test_a_broken_data_directory_is_said_in_one_line(process: Process, spoil: Callable[[Process], None]) -> None:
+    spoil(process)
+    assert process.start().wait(timeout=30) != 0
+    (line,) = process.log.read_text().splitlines()
+    assert str(process.data_dir) in line
+
+
+def test_a_busy_port_is_said_in_one_line(process: Process) -> None:
+    with socket.create_server(("127.0.0.1", process.port)):
+        assert process.start().wait(timeout=30) == 2
+    (line,) = process.log.read_text().splitlines()
+    assert "HANDOFF_ROUTING_PORT" in line
+
+
+def test_missing_topics_are_said_in_one_line(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path / "bare") as bare:
+        process = Process(tmp_path / "routing", bare.bootstrap)
+        assert process.start().wait(timeout=60) != 0
+    (line,) = process.log.read_text().splitlines()
+    assert "crm.lifecycle.v1" in line
