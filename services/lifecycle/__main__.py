@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -30,21 +31,31 @@ log = logging.getLogger("lifecycle")
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 for a wrong setting."""
+    """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 where it cannot start as it is set up."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         settings = Settings()
     except ValidationError as error:
         for each in error.errors():
-            log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"])
+            log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"].removeprefix("Value error, "))
         return 2
-    return run(settings)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("the data directory %s cannot be made (HANDOFF_DATA_DIR): %s", settings.data_dir, error.strerror)
+        return 2
+    try:
+        listener = socket.create_server((settings.host, settings.lifecycle_port), backlog=2048)
+    except OSError as error:
+        port = settings.lifecycle_port
+        log.error("cannot listen on %s port %d (HANDOFF_LIFECYCLE_PORT): %s", settings.host, port, error.strerror)
+        return 2
+    return run(settings, listener)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, listener: socket.socket) -> int:
     """Construct the service and run its loop."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     registry = CollectorRegistry()
     policy = Policy(Tables((DEFAULT,)), ZoneInfo(settings.time_zone))
     bus = KafkaBus(settings.kafka, client_id=f"lifecycle-{settings.instance}")
@@ -64,11 +75,11 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     app = create_app(store, policy, loop.progress, registry)
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=settings.host, port=settings.lifecycle_port, log_config=None, access_log=False)
-    )
-    threading.Thread(target=server.run, name="http", daemon=True).start()
-    Watchdog(loop.progress, settings.watchdog_seconds).start()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
+    for thread in (http, watchdog):
+        thread.start()
     try:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:
@@ -76,6 +87,8 @@ def run(settings: Settings) -> int:
         return 1
     finally:
         server.should_exit = True
+        watchdog.stop()
+        http.join(timeout=5)
         store.close()
         bus.close()
     return 0

@@ -48,6 +48,11 @@ def main() -> int:
             log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"].removeprefix("Value error, "))
         return 2
     try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("the data directory %s cannot be made (HANDOFF_DATA_DIR): %s", settings.data_dir, error.strerror)
+        return 2
+    try:
         listener = socket.create_server((settings.host, settings.routing_port), backlog=2048)
     except OSError as error:
         log.error("cannot listen on %s port %d (HANDOFF_ROUTING_PORT): %s", settings.host, settings.routing_port, error.strerror)
@@ -57,7 +62,6 @@ def main() -> int:
 
 def run(settings: Settings, listener: socket.socket) -> int:
     """Construct the service and run it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     registry = CollectorRegistry()
     bus = KafkaBus(settings.kafka, client_id=f"routing-{settings.instance}")
     store = Store(settings.data_dir / "routing.sqlite", code_version=version("handoff"), identity=bus.identity)
