@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 
 from events.bus import BusError
 from handoff.broker import KafkaUnavailable
-from handoff.commands import customer, explain, forecast, imports, send, status, tail, topics, up
+from handoff.commands import customer, demo, explain, forecast, imports, send, status, tail, topics, up
 from handoff.console import complain
 from handoff.errors import NOT_WELL, USAGE, CommandError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(up.up)
+app.command()(demo.demo)
 app.command()(status.status)
 app.add_typer(topics.app, name="topics")
 app.add_typer(imports.app, name="import")

@@ -19,6 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 GAP: Final = "  "
+FOLDED: Final = 8
+"""How narrow a column of text may become."""
 PIPE_SECONDS: Final = 5.0
 
 
@@ -53,22 +55,33 @@ def say_json(value: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = (), title: str = "") -> None:
-    """A table; the columns named in ``right`` hold numbers."""
+    """A table; the columns named in ``right`` hold numbers, which are never folded: half a number is a wrong number."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     console = out()
-    if not console.is_terminal:
+    if not console.is_terminal or _narrowest(headers, cells, right) > console.width:
         _plain(headers, cells, right, title)
         return
     drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        drawn.add_column(header, justify="right" if header in right else "left", header_style="dim", overflow="fold")
+        number = header in right
+        drawn.add_column(header, justify="right" if number else "left", header_style="dim", overflow="fold", no_wrap=number)
     for row in cells:
         drawn.add_row(*map(escape, row))
     console.print(drawn)
 
 
+def _narrowest(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> int:
+    """The width that a table needs with its text folded."""
+    widths = zip(headers, _widths(headers, rows), strict=True)
+    return sum((width if header in right else min(width, FOLDED)) + len(GAP) for header, width in widths)
+
+
+def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(line[place]) for line in (headers, *rows)) for place in range(len(headers))]
+
+
 def _plain(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str], title: str) -> None:
-    widths = [max(len(line[place]) for line in (headers, *rows)) for place in range(len(headers))]
+    widths = _widths(headers, rows)
     if title:
         print(title)
     for line in (headers, *rows):
@@ -86,8 +99,8 @@ def money(amount: Mapping[str, Any] | None) -> str:
 
 
 def figure(amount: str | None) -> str:
-    """A decimal string with its thousands set apart."""
-    return "" if amount is None else f"{Decimal(amount):,}"
+    """A decimal string with its thousands set apart, and without decimals that say nothing."""
+    return "" if amount is None else f"{Decimal(amount):,}".removesuffix(".00")
 
 
 def day_or_time(instant: str | None) -> str:

@@ -27,7 +27,8 @@ def customer(customer_id: Id, everything: All = False, as_json: Json = False) ->
     say(f"{record['customer_id']}: {record['stage']}, {record['status']} ({record['probability']} %)", style="bold")
     say(f"owner {record['owner'] or 'nobody'}; {record['facts']} facts, version {record['version']}")
     limit = None if everything else ROWS_SHOWN
-    _deals(record["deals"], limit)
+    if record["deals"]:
+        _deals(record["deals"], limit)
     _history(record["history"], limit)
     return 0
 
@@ -51,7 +52,7 @@ def _deals(deals: list[Mapping[str, Any]], limit: int | None) -> None:
         ("deal", "state", "status", "%", "amount", "owner", "since"),
         rows,
         right=("%", "amount"),
-        title=_title("deals", deals, limit),
+        title=_title("Deals", deals, limit),
     )
 
 
@@ -61,9 +62,9 @@ def _history(history: list[Mapping[str, Any]], limit: int | None) -> None:
         for state in reversed(history)
     ]
     say()
-    table(("since", "stage", "status", "%", "because of"), rows[:limit], right=("%",), title=_title("statuses", history, limit))
+    table(("since", "stage", "status", "%", "because of"), rows[:limit], right=("%",), title=_title("Statuses", history, limit))
 
 
 def _title(what: str, found: list[Any], limit: int | None) -> str:
     cut = limit is not None and len(found) > limit
-    return f"{len(found)} {what}" + (f", the last {limit} of them (--all shows the others)" if cut else "")
+    return f"{what}: the last {limit} of {len(found)} (--all shows the others)" if cut else what

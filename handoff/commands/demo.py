@@ -46,7 +46,7 @@ def demo(
 ) -> int:
     """Play a simulated year of a small company against the whole stack, and show what comes of it, live.
 
-    The same seed and day give the same year. It runs on a directory of its own (demo, in the data directory), which is made anew each time.
+    The same seed and day give the same year. It runs on a directory of its own (demo, in the data directory), made anew each time.
     """
     settings = DemoSettings.of(
         load(

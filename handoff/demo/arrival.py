@@ -19,9 +19,7 @@ from events.topics import LIFECYCLE_INPUTS, MOVED
 from events.values import NANOSECONDS
 from handoff.demo.company import ACCOUNTING, MAILING, PARTNERS, PHONES, WEBINARS
 from handoff.demo.story import Happening
-from handoff.demo.worktime import DAY, HOUR, MINUTE
-
-MILLISECOND: Final = 1_000_000
+from handoff.demo.worktime import DAY, HOUR, MINUTE, span
 
 LATE: Final = 0.03
 """Of all facts so many arrive days after they happened."""
@@ -51,12 +49,12 @@ def arrivals(rng: Random, happening: Happening, shards: int, since: int) -> Iter
         return
     at = happening.at + DELAYS.get(happening.source, _soon)(rng)
     if rng.random() < LATE:
-        at = happening.at + int((0.2 + rng.random() * LATE_DAYS_MAX) * DAY)
+        at = happening.at + span(0.2 + rng.random() * LATE_DAYS_MAX, DAY)
     at = max(at, since)
     twice = rng.random() < TWICE
     yield Arrival(at, message_of(happening, at, shards), not twice)
     if twice:
-        at += NANOSECONDS + int(rng.random() ** 4 * 2 * DAY)
+        at += NANOSECONDS + span(rng.random() ** 4 * 2, DAY)
         yield Arrival(at, message_of(happening, at, shards), False)
 
 
@@ -69,7 +67,7 @@ def message_of(happening: Happening, at: int, shards: int) -> Message:
         happening.data,
         source=happening.source,
         id=happening.id,
-        occurred_at=happening.at // MILLISECOND * MILLISECOND,
+        occurred_at=happening.at,
         recorded_at=at,
     )
     match happening.source:
@@ -91,20 +89,20 @@ def _structured(message: Message) -> Message:
 
 
 def _soon(rng: Random) -> int:
-    return int((0.05 + rng.random() * 4) * NANOSECONDS)
+    return span(0.05 + rng.random() * 4, NANOSECONDS)
 
 
 def _when_online(rng: Random) -> int:
     """Telephones are without a network at times."""
-    return int(rng.random() * 9 * HOUR) if rng.random() < 0.3 else _soon(rng)
+    return span(rng.random() * 9, HOUR) if rng.random() < 0.3 else _soon(rng)
 
 
 def _every_quarter_of_an_hour(rng: Random) -> int:
-    return int(rng.random() * 15 * MINUTE)
+    return span(rng.random() * 15, MINUTE)
 
 
 def _at_night(rng: Random) -> int:
-    return int((4 + rng.random() * 10) * HOUR)
+    return span(4 + rng.random() * 10, HOUR)
 
 
 DELAYS: Final[Mapping[str, Callable[[Random], int]]] = {

@@ -13,7 +13,7 @@ from events.values import NANOSECONDS
 from handoff.client import ServiceDown, Services
 from handoff.demo.scene import Scene
 from handoff.demo.worktime import day_of, quarter_end
-from handoff.settings import SERVICES, Settings, load, variable
+from handoff.settings import SERVICES, Settings, variable
 
 DEALS_MAX: Final = 500
 
@@ -55,10 +55,9 @@ def _quarter_before(day: date) -> date:
 
 
 def _exports(settings: Settings) -> list[str]:
-    """The ports that another terminal does not know."""
-    names = [f"{service}_port" for service in SERVICES] + ["kafka_port"]
-    usual = load()
-    return [f"{variable(name)}={getattr(settings, name)}" for name in names if getattr(settings, name) != getattr(usual, name)]
+    """The ports that another terminal may not know."""
+    ports = {name: getattr(settings, name) for name in (*(f"{service}_port" for service in SERVICES), "kafka_port")}
+    return [f"{variable(name)}={port}" for name, port in ports.items() if port != Settings.model_fields[name].default]
 
 
 def _command() -> str:

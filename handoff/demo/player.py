@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 
 from events.bus import Bus, BusError, Producer
 from events.record import Message
-from handoff.demo.arrival import MILLISECOND, Arrival, message_of
+from handoff.demo.arrival import Arrival, message_of
 from handoff.demo.story import Happening
-from handoff.demo.worktime import Year
+from handoff.demo.worktime import MILLISECOND, Year
 
 BATCH: Final = 500
 TURN_SECONDS: Final = 0.05

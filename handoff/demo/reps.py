@@ -7,7 +7,7 @@ from events.assignments import LeadAssigned
 from events.facts import ActivityLogged, HandoffAccepted, HandoffRejected
 from handoff.demo.company import GIVEN_BACK, PHONES, TALKS
 from handoff.demo.story import Happening
-from handoff.demo.worktime import HOUR, MINUTE
+from handoff.demo.worktime import HOUR, MINUTE, span
 
 ACCEPTED: Final = 0.88
 """Of all assignments so many are accepted."""
@@ -19,7 +19,7 @@ def answers(seed: int, assigned: LeadAssigned, at: int) -> list[Happening]:
     """What the rep says to an assignment of the instant ``at``, and does then."""
     rng = Random(f"{seed}/{assigned.assignment_id}")  # noqa: S311 - a simulation
     customer, rep, assignment = assigned.customer_id, assigned.rep_id, assigned.assignment_id
-    fate, said = rng.random(), at + 2 * MINUTE + int(rng.random() ** 3 * 30 * HOUR)
+    fate, said = rng.random(), at + 2 * MINUTE + span(rng.random() ** 3 * 30, HOUR)
     if fate > ACCEPTED + GIVEN_BACK_AT_ALL:
         return []
     if fate > ACCEPTED:
@@ -36,5 +36,5 @@ def answers(seed: int, assigned: LeadAssigned, at: int) -> list[Happening]:
             direction="outbound",
             outcome=rng.choice((None, "meeting agreed", "voice mail", "sends documents")),
         )
-        told.append(Happening(said + int(rng.random() ** 2 * 20 * HOUR), PHONES, f"{assignment}/first", talk))
+        told.append(Happening(said + span(rng.random() ** 2 * 20, HOUR), PHONES, f"{assignment}/first", talk))
     return told

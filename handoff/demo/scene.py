@@ -14,9 +14,6 @@ from handoff.demo.worktime import Year, day_of
 from handoff.settings import SERVICES
 from services.lifecycle.domain.table import DEFAULT
 
-QUARTERS_BEFORE: Final = 2
-"""So many quarters before the present one are shown where there is no room for all."""
-
 
 class Scene(Struct, frozen=True):
     """A moment of the demo. ``note``: what happened last to a process."""
@@ -64,11 +61,11 @@ class Scene(Struct, frozen=True):
         return list(self.figures.pipeline.stages) if self.figures.pipeline else []
 
     def quarters(self, most: int) -> list[Row]:
-        """The quarters with deals, around the present one where there are more of them."""
+        """The quarters with deals, with the present one amidst, where there are more of them."""
         rows = [row for row in self.figures.pipeline.quarters if row.key] if self.figures.pipeline else []
         present = self.quarter()
         first = next((place for place, row in enumerate(rows) if (row.key or "") >= present), len(rows))
-        begin = max(0, min(first - QUARTERS_BEFORE, len(rows) - most))
+        begin = max(0, min(first - (most - 1) // 2, len(rows) - most))
         return rows[begin : begin + most]
 
     def quarter(self) -> str:

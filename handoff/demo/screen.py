@@ -67,7 +67,7 @@ def _headline(scene: Scene) -> Text:
         (scene.day, "bold green"),
         ("  ", ""),
         ("━" * done, "green"),
-        ("━" * (BAR - done), "grey37"),
+        ("─" * (BAR - done), "dim"),
         (f" {scene.part:.0%}  {scene.played.published:,} facts, {scene.played.rate:,.0f}/s", ""),
     )
 
@@ -127,7 +127,7 @@ def _addresses(scene: Scene) -> Text:
     parts: list[tuple[str, str | Style]] = []
     for name, url in scene.addresses.items():
         parts += [(f"{name} ", "dim"), (url.removeprefix("http://"), Style(link=url, underline=True)), ("  ", "")]
-    return _line(("Open  ", HEADING), *parts[:-1])
+    return _line(*parts[:-1])
 
 
 # --------------------------------------------------------------------------------------------- cells

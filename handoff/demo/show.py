@@ -4,6 +4,7 @@ On a terminal the screen is drawn again and again; in a pipe a few plain lines c
 """
 
 import time
+from contextlib import suppress
 from typing import Final
 
 from rich.console import Console
@@ -23,7 +24,10 @@ REFRESH_SECONDS: Final = 0.25
 
 
 class Announcer:
-    """Tells about processes: on a line of its own while there is no screen, else on the screen. A :class:`Reporter`."""
+    """Tells about processes: on a line of its own while there is no screen, else on the screen. A :class:`Reporter`.
+
+    Where nobody reads the pipe any more, nothing is told: the processes are to be stopped all the same.
+    """
 
     def __init__(self, narrator: Narrator) -> None:
         self._narrator = narrator
@@ -32,14 +36,16 @@ class Announcer:
     def step(self, text: str) -> None:
         """What is being done now."""
         if self.performance is None:
-            self._narrator.step(text)
+            with suppress(BrokenPipeError):
+                self._narrator.step(text)
 
     def note(self, text: str) -> None:
         """What happened, to be kept."""
-        if self.performance is None:
-            self._narrator.note(text)
-        else:
+        if self.performance is not None:
             self.performance.note(text)
+            return
+        with suppress(BrokenPipeError):
+            self._narrator.note(text)
 
     def rest(self) -> None:
         """Nothing is being done now."""

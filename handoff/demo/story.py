@@ -22,7 +22,7 @@ from events.facts import (
 )
 from events.values import day_start
 from handoff.demo.company import CRM, MAILING, NOT_A_LEAD, NOT_NOW, PHONES, TALKS, draw_company, draw_origin, draw_product, euros
-from handoff.demo.worktime import DAY, HOUR, MINUTE, day_of, working_days_later
+from handoff.demo.worktime import DAY, HOUR, MINUTE, day_of, span, working_days_later
 from services.lifecycle.outbound import SOURCE as LIFECYCLE
 
 REVENUE_PER_HEAD: Final = (22_000, 220_000)
@@ -84,7 +84,7 @@ def _lead(customer: Customer, born: int, sale: Callable[[Customer, int], None]) 
         mail = ActivityLogged(customer_id=customer.id, activity_id=f"M-{customer.id[2:]}", kind="email", automatic=True)
         customer.say(born + 5 * MINUTE, MAILING, mail)
     if customer.chance(0.25):
-        customer.talk(born + int(customer.rng.random() * 30 * HOUR), "inbound")
+        customer.talk(born + span(customer.rng.random() * 30, HOUR), "inbound")
     if customer.chance(0.12):
         known = LeadUpdated(customer_id=customer.id, lead_id=lead_id, score=customer.rng.randint(40, 95))
         customer.say(customer.later(born, 0.1, 3), CRM, known)

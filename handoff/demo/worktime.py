@@ -7,6 +7,7 @@ from typing import Final
 
 from events.values import NANOSECONDS, day_start
 
+MILLISECOND: Final = 1_000_000
 MINUTE: Final = 60 * NANOSECONDS
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
@@ -55,14 +56,19 @@ def at_work(rng: Random, instant: int, offset: int) -> int:
     if weekday >= SATURDAY:
         day, time = day + 7 - weekday, 0
     if time < OPENS:
-        time = OPENS + int(rng.random() ** 2 * 5 * HOUR)
+        time = OPENS + span(rng.random() ** 2 * 5, HOUR)
     return day * DAY + time - offset * HOUR
 
 
 def working_days_later(rng: Random, instant: int, least: float, most: float, offset: int) -> int:
     """An instant at work, so many days later: more often few days than many."""
     days = least + (most - least) * rng.random() ** 1.5
-    return at_work(rng, instant + int(days * DAY), offset)
+    return at_work(rng, instant + span(days, DAY), offset)
+
+
+def span(number: float, unit: int) -> int:
+    """So many of a unit, in whole milliseconds: a last digit in which two machines may differ does not count."""
+    return round(number * (unit // MILLISECOND)) * MILLISECOND
 
 
 def day_of(instant: int) -> date:
@@ -78,4 +84,4 @@ def quarter_end(day: date) -> date:
 
 def _moment(rng: Random) -> int:
     """A time of a day: mostly in office hours of some part of the world."""
-    return int((rng.random() + rng.random() + rng.random()) / 3 * DAY)
+    return span((rng.random() + rng.random() + rng.random()) / 3, DAY)

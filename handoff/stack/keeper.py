@@ -44,6 +44,11 @@ class Keeper:
         self._note = note
         self._revival = Revival()
         self._start_at: float | None = None
+        self._proven = False
+
+    def proven(self) -> None:
+        """The process has been ready: its settings are right, whatever it dies of later."""
+        self._proven = True
 
     def tend(self, now: float) -> None:
         """Look once; ``now`` in seconds of a steady clock. Raises ``CommandError`` when it is to be given up."""
@@ -58,7 +63,7 @@ class Keeper:
     def _mourn(self, now: float) -> float:
         """The seconds until the next start."""
         process = self._process
-        if process.code == USAGE:
+        if process.code == USAGE and not self._proven:
             raise CommandError(f"{process.name} {process.end()}")
         pause = self._revival.died(now)
         if pause is None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from textwrap import indent
 from threading import Event
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -25,8 +26,8 @@ from handoff.stack.process import Process, Program, port_conflict, programs
 
 LOOK_SECONDS: Final = 0.1
 """How often the processes are looked at."""
-PATIENCE_SECONDS: Final = 20.0
-"""After so long without everything being ready the user is told what is missing, and again each time as long."""
+PATIENCE_SECONDS: Final = 10.0
+"""After so long without everything being ready the user is told what is missing; again when that has changed."""
 TOPIC_ATTEMPTS_MAX: Final = 3
 
 
@@ -159,23 +160,25 @@ class Stack:
 
     def _await_ready(self) -> None:
         self._report.step(f"starting {', '.join(process.name for process in self._processes)}")
-        patience = time.monotonic() + PATIENCE_SECONDS
+        patience, told = time.monotonic() + PATIENCE_SECONDS, ""
         while len(self._ready) < len(self._processes):
             time.sleep(LOOK_SECONDS)
             self.tend()
             if time.monotonic() > patience:
                 patience += PATIENCE_SECONDS
-                missing = "; ".join(f"{name} {reason}" for name, reason in self.obstacles().items())
-                if missing:
-                    self._report.note(f"not ready yet: {missing} (logs in {self.data_dir / 'logs'})")
+                missing = "\n".join(f"{name}: {reason}" for name, reason in self.obstacles().items())
+                if missing and missing != told:
+                    self._report.note(f"not ready yet (logs in {self.data_dir / 'logs'}):\n{indent(missing, '  ')}")
+                    told = missing
 
     def _look_for_ready(self) -> None:
         """Note who has become ready; who is, is asked no more until it dies."""
-        for process in self._processes:
+        for process, keeper in zip(self._processes, self._services, strict=True):
             if not process.running:
                 self._ready.discard(process.name)
             elif process.name not in self._ready and not process.obstacle():
                 self._ready.add(process.name)
+                keeper.proven()
                 again = " again" if process.name in self._were_ready else f" at {process.program.url}"
                 self._were_ready.add(process.name)
                 self._report.note(f"{process.name} is ready{again}")

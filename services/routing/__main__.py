@@ -3,22 +3,23 @@
 import logging
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
 from importlib.metadata import version
 
 import uvicorn
-from eventsourcing.persistence import OperationalError
+from eventsourcing.persistence import OperationalError, PersistenceError
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from events.bus import BusError, PositionLost
+from events.bus import BusError
 from events.bus.kafka import KafkaBus
 from events.bus.loop import TRANSIENT
 from events.bus.progress import Progress
 from events.bus.watchdog import Watchdog
-from events.topics import DIRECTORY, LIFECYCLE, REQUEST, RULES
+from events.topics import LIFECYCLE, REQUEST
 from services.routing.api import create_app
 from services.routing.app import topology
 from services.routing.desk import Desk
@@ -32,8 +33,6 @@ from services.routing.store import Store
 from services.routing.transport import Floor, Worker
 
 log = logging.getLogger("routing")
-
-_TOPICS = (LIFECYCLE.name, REQUEST.name, RULES.name, DIRECTORY.name)
 
 
 def main() -> int:
@@ -52,28 +51,34 @@ def main() -> int:
     except OSError as error:
         log.error("the data directory %s cannot be made (HANDOFF_DATA_DIR): %s", settings.data_dir, error.strerror)
         return 2
+    path = settings.data_dir / "routing.sqlite"
+    bus = KafkaBus(settings.kafka, client_id=f"routing-{settings.instance}")
     try:
-        listener = socket.create_server((settings.host, settings.routing_port), backlog=2048)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        store = Store(path, code_version=version("handoff"), identity=bus.identity)
+    except (OSError, sqlite3.Error, PersistenceError) as error:
+        log.error("the database %s cannot be opened: %s", path, error)
+        return 2
+    try:
+        listener = listen(settings.host, settings.routing_port)
     except OSError as error:
         log.error("cannot listen on %s port %d (HANDOFF_ROUTING_PORT): %s", settings.host, settings.routing_port, error.strerror)
         return 2
-    return run(settings, listener)
+    return run(settings, bus, store, listener)
 
 
-def run(settings: Settings, listener: socket.socket) -> int:
+def listen(host: str, port: int) -> socket.socket:
+    """The socket of the HTTP server: taken before anything else starts, so that a busy port is known at once."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+
+
+def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket) -> int:
     """Construct the service and run it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Faust has its own
     registry = CollectorRegistry()
-    bus = KafkaBus(settings.kafka, client_id=f"routing-{settings.instance}")
-    store = Store(settings.data_dir / "routing.sqlite", code_version=version("handoff"), identity=bus.identity)
-    reference = Reference(bus, rules=settings.rules, directory=settings.directory, clock=time.time_ns)
-    try:
-        _await_topics(bus)
-        reference.refresh()
-    except (LookupError, PositionLost) as error:
-        log.error("%s", error)
-        return 1
     counters = Counters.on(registry)
     transient = (*TRANSIENT, OperationalError)
+    reference = Reference(bus, rules=settings.rules, directory=settings.directory, clock=time.time_ns)
     match = Hop(bus, Match(bus, store.ledger, reference, counters), LIFECYCLE.name, transient)
     desk = Hop(bus, Desk(store, reference, counters), REQUEST.name, transient)
 
@@ -81,35 +86,45 @@ def run(settings: Settings, listener: socket.socket) -> int:
         return both([match.loop.progress, desk.loop.progress])
 
     registry.register(StateCollector(progress, store.ledger.dead_letters))
-    app = topology(
-        Floor([match, desk]),
-        reference,
-        servers=settings.kafka,
-        instance=f"routing-{settings.instance}",
-        folder=settings.data_dir / "faust",
-    )
     server = uvicorn.Server(uvicorn.Config(create_app(store, reference, progress, registry), log_config=None, access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True).start()
-    Watchdog(progress, settings.watchdog_seconds).start()
-    Worker(app).execute_from_commandline()  # ends the process: 0 at SIGTERM, 1 after an error
-    return 1
+    watchdog = Watchdog(progress, settings.watchdog_seconds)
+    try:
+        await_kafka(bus, reference)
+        app = topology(
+            Floor([match, desk]),
+            reference,
+            servers=settings.kafka,
+            instance=f"routing-{settings.instance}",
+            folder=settings.data_dir / "faust",
+        )
+        watchdog.start()
+        return Worker(app).run()
+    except LookupError as error:
+        log.error("%s", error)
+        return 1
+    finally:
+        server.should_exit = True
+        watchdog.stop()
+        for hop in (match, desk):
+            hop.loop.close()
+        store.close()
+        bus.close()
 
 
-def _await_topics(bus: KafkaBus) -> None:
-    """Return when Kafka answers; raise ``LookupError`` where a topic is missing (Faust would wait for it without a word)."""
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    while not stopped.is_set():
+def await_kafka(bus: KafkaBus, reference: Reference) -> None:
+    """Return when Kafka answers. Raises ``LookupError`` where a topic is missing: Faust would wait for it without a word."""
+    told = False
+    while True:
         try:
-            for topic in _TOPICS:
+            for topic in (LIFECYCLE.name, REQUEST.name):
                 bus.partitions(topic)
+            return reference.refresh()
         except BusError as error:
-            log.warning("%s; tried again", error)
-            stopped.wait(1.0)
-        else:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            return
-    raise SystemExit(0)
+            if not told:
+                log.warning("%s; tried again until it works", error)
+            told = True
+            time.sleep(1.0)
 
 
 if __name__ == "__main__":

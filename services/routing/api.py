@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Path, Request
+from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -34,7 +34,7 @@ def create_app(store: Store, reference: Reference, progress: Callable[[], Progre
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
 
-    @app.get("/v1/assignments/{customer_id:path}")
+    @app.get("/v1/assignments/{customer_id:path}", dependencies=[Depends(_no_parameters)])
     def assignments(customer_id: Annotated[str, Path(min_length=1, max_length=200)]) -> Json:
         """What was published about a record, newest first, each with its trace."""
         events = store.events_of(customer_id)
@@ -78,6 +78,12 @@ def create_app(store: Store, reference: Reference, progress: Callable[[], Progre
         )
 
     return app
+
+
+def _no_parameters(request: Request) -> None:
+    wrong = [{"loc": ("query", name), "msg": "there is no such parameter"} for name in request.query_params]
+    if wrong:
+        raise RequestValidationError(wrong)
 
 
 def health(store: Store, reference: Reference, now: Progress) -> list[dict[str, Any]]:

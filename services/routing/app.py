@@ -2,8 +2,9 @@
 
     crm.lifecycle.v1 ──> match ──> routing.request.v1 (one partition) ──> desk ──> crm.assignment.v1
 
-Two agents take batches, each into one transaction of its worker; a timer relays what the desk committed; another one reads the
-reference topics and the files that feed them. How Faust is made safe for this is in :mod:`services.routing.transport`.
+Two agents hand over what they read. Each hop takes in what was handed over, all that is there in one transaction of its worker, and
+relays what its worker committed. A timer reads the reference topics and the files that feed them; another one sees to it that
+the ends of logs are reached. How Faust is made safe for this is in :mod:`services.routing.transport`.
 """  # noqa: D415 - the picture comes first
 
 import asyncio
@@ -18,38 +19,40 @@ from services.routing.transport import App, Floor
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 500
-BATCH_SECONDS: Final = 0.005
-"""How often Faust looks whether a batch is there: latency against idle work."""
-RELAY_SECONDS: Final = 0.05
 REFERENCE_SECONDS: Final = 1.0
+LOOK_AHEAD_SECONDS: Final = 2.0
+
+_BYTES: Final = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
 
 
 def topology(floor: Floor, reference: Reference, *, servers: str, instance: str | None, folder: Path) -> App:
-    """The application: agents and timers over the hops."""
+    """The application: agents, tasks and timers over the hops."""
     app = App(floor, servers=servers, instance=instance, folder=folder)
-    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    matching, desking = floor.lanes[LIFECYCLE.name], floor.lanes[REQUEST.name]
 
-    @app.agent(app.topic(LIFECYCLE.name, **raw), name="match")  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(LIFECYCLE.name, **_BYTES), name="match")  # type: ignore[untyped-decorator]
     async def match(stream: Any) -> None:
-        """What lifecycle says, matched against the rules."""
-        async for batch in stream.noack_take(BATCH, within=BATCH_SECONDS):
-            await floor.take(LIFECYCLE.name, batch, app.consumer_generation_id)
-            for event in batch:
-                event.ack()
+        """What lifecycle says, to be matched against the rules."""
+        async for event in stream.noack().events():
+            await matching.put(event, app.consumer)
 
-    @app.agent(app.topic(REQUEST.name, **raw), name="desk")  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(REQUEST.name, **_BYTES), name="desk")  # type: ignore[untyped-decorator]
     async def desk(stream: Any) -> None:
-        """Requests, decided one after the other."""
-        async for batch in stream.noack_take(BATCH, within=BATCH_SECONDS):
-            await floor.take(REQUEST.name, batch, app.consumer_generation_id)
-            for event in batch:
-                event.ack()
+        """Requests, to be decided one after the other."""
+        async for event in stream.noack().events():
+            await desking.put(event, app.consumer)
 
-    @app.timer(RELAY_SECONDS)  # type: ignore[untyped-decorator]
-    async def relay() -> None:
-        """Decisions out, acknowledged numbers in."""
-        await floor.turn()
+    @app.task  # type: ignore[untyped-decorator]
+    async def work_on_matches() -> None:
+        """Match what was handed over, and ask the desk."""
+        while not app.should_stop:
+            await matching.turn()
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def work_on_requests() -> None:
+        """Decide what was handed over, and publish the decisions."""
+        while not app.should_stop:
+            await desking.turn()
 
     @app.timer(REFERENCE_SECONDS)  # type: ignore[untyped-decorator]
     async def refer() -> None:
@@ -58,5 +61,11 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
             await asyncio.to_thread(reference.refresh)
         except BusError as error:
             log.warning("rules and directory were not looked at: %s", error)
+
+    @app.timer(LOOK_AHEAD_SECONDS)  # type: ignore[untyped-decorator]
+    async def look_ahead() -> None:
+        """Ends of logs that hold no record."""
+        for lane in floor.lanes.values():
+            await lane.look_ahead(app.consumer)
 
     return app

@@ -6,7 +6,7 @@ its consumer, which is a :class:`Feed`.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from events.bus import Assigned, Bus, Producer, Revoked
@@ -14,32 +14,63 @@ from events.bus.claims import starts
 from events.bus.loop import Loop, Worker
 from events.record import Record, TopicPartition
 
+RECORDS_MAX: Final = 2000
+"""Most records in one transaction."""
+
 
 class Feed:
-    """A consumer whose records somebody else has read (``events.bus.Consumer``). Not thread-safe: the hop's lock guards it."""
+    """A consumer whose records somebody else has read (``events.bus.Consumer``).
+
+    Only what follows is taken in. Faust throws away what it had read when partitions are assigned anew, but not all at once: a
+    record from before could come first, and those between it and our position would never be read again. A record that does not
+    follow is therefore not believed, but read again: what comes then is all that there is (logs have gaps, where transactions end).
+    """
 
     def __init__(self, assigned: Assigned, revoked: Revoked) -> None:
-        self._assigned = assigned
-        self._revoked = revoked
+        self.claim: Final = assigned
+        self.release: Final = revoked
+        self.patience = 0.0
+        """How long the loop would wait for records now, in seconds."""
         self._waiting: deque[Record] = deque()
+        self._following: dict[TopicPartition, int] = {}
+        self._suspects: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}
 
-    def assign(self, places: Collection[TopicPartition]) -> None:
-        """Partitions are ours: claim them."""
-        self._waiting.clear()
-        self._positions = dict(self._assigned(places))
+    @property
+    def waiting(self) -> int:
+        """How many records are not yet taken in."""
+        return len(self._waiting)
 
-    def revoke(self) -> None:
-        """None is ours until the next assignment."""
+    def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Take in records of these partitions and no others, from these offsets on."""
         self._waiting.clear()
-        places, self._positions = list(self._positions), {}
-        self._revoked(places)
+        self._suspects.clear()
+        self._following = dict(offsets)
+        self._positions = dict(offsets)
 
-    def put(self, records: Iterable[Record]) -> None:
-        """Records to take in, as far as they are ours and new."""
-        self._waiting.extend(record for record in records if record.offset >= self._positions.get(record.place, record.offset + 1))
+    def put(self, record: Record) -> int | None:
+        """Take in a record, if it follows. The answer is the offset to read on from, where something may be missing before it."""
+        following = self._following.get(record.place)
+        if following is None or record.offset < following:
+            return None
+        suspect = self._suspects.get(record.place)
+        if record.offset in (following, suspect):
+            self._suspects.pop(record.place, None)
+            self._following[record.place] = record.offset + 1
+            self._waiting.append(record)
+            return None
+        if suspect is not None and suspect < record.offset:
+            return None  # comes again, after the suspect
+        self._suspects[record.place] = record.offset
+        return following
+
+    def pass_over(self, place: TopicPartition, offset: int) -> None:
+        """There is nothing more before this offset, though nothing was read there: the end of a transaction, say."""
+        if not self._waiting and place in self._following:
+            self._following[place] = self._positions[place] = max(offset, self._following[place])
 
     def poll(self, seconds: float, records: int) -> Sequence[Record]:
+        self.patience = seconds
         batch = [self._waiting.popleft() for _ in range(min(records, len(self._waiting)))]
         self._positions.update((record.place, record.offset + 1) for record in batch)
         return batch
@@ -48,11 +79,11 @@ class Feed:
         return dict(self._positions)
 
     def close(self) -> None:
-        self._waiting.clear()
+        self.begin({})
 
 
 class FedBus:
-    """A bus but for its consumers (``events.bus.Bus``)."""
+    """A bus but for its consumer (``events.bus.Bus``)."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -87,28 +118,26 @@ class FedBus:
 
 
 class Hop:
-    """One topic and its worker. ``turn`` and what changes ownership are called one at a time, under one lock for all hops."""
+    """One topic, its worker and its loop. What is called here blocks, and is called one at a time."""
 
     def __init__(self, bus: Bus, worker: Worker, topic: str, transient: tuple[type[Exception], ...]) -> None:
         self.topic: Final = topic
-        fed = FedBus(bus)
-        self.loop: Final = Loop(fed, worker, group=f"routing: {topic}", topics=[topic], poll_seconds=0, transient=transient)
+        self._bus = FedBus(bus)
+        self.loop: Final = Loop(
+            self._bus, worker, group=f"routing: {topic}", topics=[topic], records_max=RECORDS_MAX, transient=transient
+        )
         self.loop.turn()  # makes the feed
-        assert fed.feed is not None
-        self._feed = fed.feed
-        self._bus = bus
+        assert self._bus.feed is not None
+        self.feed: Final = self._bus.feed
+        self._owned: list[TopicPartition] = []
 
-    def assign(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Claim the partitions of this topic; the offsets to read from. Raises ``PositionLost`` where the log does not fit."""
-        ours = [place for place in places if place.topic == self.topic]
-        self._feed.assign(ours)
-        begin, end = self._bus.begin_offsets(ours), self._bus.end_offsets(ours)
-        return starts(self._feed.positions(), begin, end)
+        self._owned = [place for place in places if place.topic == self.topic]
+        claimed = self.feed.claim(self._owned)
+        return starts(claimed, self._bus.begin_offsets(self._owned), self._bus.end_offsets(self._owned))
 
-    def revoke(self) -> None:
-        """Let go."""
-        self._feed.revoke()
-
-    def put(self, records: Iterable[Record]) -> None:
-        """Hand records over; the next turns take them in."""
-        self._feed.put(records)
+    def release(self) -> None:
+        """Let go of all that was claimed."""
+        places, self._owned = self._owned, []
+        self.feed.release(places)

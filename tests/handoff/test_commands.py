@@ -90,9 +90,9 @@ def test_the_pipeline_as_a_table_and_as_it_came(services: dict[str, Any], handof
     assert handoff("forecast").out.splitlines() == [
         "Pipeline as of 2017-06-30 23:59:59, in USD",
         "region     open        amount  weighted  won    amount won  lost  amount lost",
-        "West          2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
-        "no region     2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
-        "all           2  1,234,567.50  1,000.25    2  1,234,567.50     0         0.00",
+        "West          2  1,234,567.50  1,000.25    2  1,234,567.50     0            0",
+        "no region     2  1,234,567.50  1,000.25    2  1,234,567.50     0            0",
+        "all           2  1,234,567.50  1,000.25    2  1,234,567.50     0            0",
         "1 deals have no amount",
         "4 deals are in EUR: ask with --currency EUR",
     ]
@@ -102,7 +102,7 @@ def test_the_forecast_of_a_period(services: dict[str, Any], handoff: Callable[..
     expectation = {
         "won": DEALS,
         "open": TOTALS["open"],
-        "categories": {"worst": "1.00", "likely": "2.00", "upside": "3.00"},
+        "categories": {"worst": "1.00", "likely": "2.00", "upside": "3.05"},
         "weighted": "4.00",
     }
     excluded = {"rule": "no_close_date", "explanation": "no close date", "count": 3, "amount": "9.00", "deals": "/v1/deals"}
@@ -122,10 +122,45 @@ def test_the_forecast_of_a_period(services: dict[str, Any], handoff: Callable[..
     assert handoff("forecast", "--period", "2017-Q2").out.splitlines() == [
         "Forecast of 2017-Q2 (2017-04-01 to 2017-06-30) as of 2017-06-30 23:59:59, in USD",
         "     won    amount won  open  worst  likely  upside  weighted",
-        "all    2  1,234,567.50     2   1.00    2.00    3.00      4.00",
-        "not counted: 3 deals of 9.00: no close date",
+        "all    2  1,234,567.50     2      1       2    3.05         4",
+        "not counted: 3 deals of 9: no close date",
     ]
     assert services["forecast"].asked == ["/v1/forecast?period=2017-Q2"]
+
+
+def test_a_customer_with_more_deals_than_are_shown(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    def deal(number: int) -> dict[str, Any]:
+        return {
+            "deal_id": f"opportunity:O-{number}",
+            "since": f"2017-01-{number:02}T00:00:00Z",
+            "state": "open",
+            "status": "In Discussion",
+            "probability": 20,
+            "amounts": {"amount": {"amount": f"{number}000.00", "currency": "USD"}},
+            "owner": "ann",
+        }
+
+    state = {"effective_at": "2017-01-01T00:00:00Z", "stage": "prospect", "status": "In Discussion", "probability": 20}
+    record = {
+        "customer_id": "a/b",
+        "stage": "prospect",
+        "status": "In Discussion",
+        "probability": 20,
+        "owner": None,
+        "version": 7,
+        "facts": 21,
+        "deals": [deal(number) for number in range(1, 22)],
+        "history": [{**state, "cause": {"source": "crm", "id": "1", "type": "crm.opportunity.created.v1"}}],
+    }
+    services["lifecycle"].says("/v1/customers/a%2Fb", record)
+    lines = handoff("customer", "a/b").out.splitlines()
+    assert lines[:2] == ["a/b: prospect, In Discussion (20 %)", "owner nobody; 21 facts, version 7"]
+    assert lines[3] == "Deals: the last 20 of 21 (--all shows the others)"
+    assert lines[5] == "O-21  open   In Discussion  20  21,000 USD  ann    2017-01-21"
+    assert lines[24].startswith("O-2 ")
+    assert lines[-1] == "2017-01-01  prospect  In Discussion  20  crm.opportunity.created.v1"
+    assert len(handoff("customer", "a/b", "--all").out.splitlines()) == len(lines) + 1
+    assert json.loads(handoff("customer", "a/b", "--json").out) == record
 
 
 def test_the_table_of_topics(handoff: Callable[..., Any]) -> None:

@@ -148,6 +148,19 @@ def test_a_process_whose_settings_are_wrong_is_not_tried_again(stack: Callable[.
     assert str(caught.value) == "broken ended with exit code 2: ERROR HANDOFF_DATABASE: use sqlite"
 
 
+def test_settings_that_were_right_once_are_not_blamed_later(
+    stack: Callable[..., Stack], tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    told = Told()
+    program = ready(tmp_path)
+    refusing = READY.replace("os._exit(0)", "os._exit(2)")
+    command = (sys.executable, "-c", refusing, *program.command[3:])
+    with stack(Program(program.name, command, program.url, program.host, program.port), told=told) as running:
+        os.kill(pid_of(running, "one"), signal.SIGTERM)
+        eventually(lambda: "one is ready again" in told.notes, doing=running.tend)
+    assert "one ended with exit code 2: ends by itself; it is started again" in told.notes
+
+
 def test_what_is_not_ready_says_why(stack: Callable[..., Stack], tmp_path: Path) -> None:
     with stack(ready(tmp_path)) as running:
         (tmp_path / "not-ready").touch()

@@ -53,11 +53,13 @@ class Up:
                 self.lines.append(line.rstrip("\n"))
                 if line.startswith("Ctrl-C stops it"):
                     ready.set()
+            process.wait()
             ready.set()
 
         threading.Thread(target=read, daemon=True).start()
-        assert ready.wait(START_SECONDS_MAX), self.lines
-        assert process.poll() is None, self.lines
+        if not ready.wait(START_SECONDS_MAX) or process.poll() is not None:
+            self.end(signal.SIGTERM)
+            pytest.fail("\n".join(["it did not become ready:", *self.lines]))
 
     def end(self, number: int) -> int:
         """Send it a signal; its exit code."""

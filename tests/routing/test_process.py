@@ -209,15 +209,16 @@ def test_frozen_while_another_took_over(process: Process, cluster: Cluster, even
 
 def test_poison_delays_nobody(process: Process, cluster: Cluster, eventually: Any) -> None:
     poison = [
-        Message(LIFECYCLE.name, None, None, partition=0),
+        Message(LIFECYCLE.name, b"a", None, partition=0),
         Message(LIFECYCLE.name, b"a", b"\xff\x00", (("ce_type", b"x"), ("empty", b"")), partition=0),
-        Message("routing.request.v1", None, None),
+        Message("routing.request.v1", b"a", None),
+        Message("routing.request.v1", None, b"x"),
         Message("routing.request.v1", b"a", b"{}"),
     ]
     cluster.send(poison)
     cluster.says(*leads(0, 10))
     process.start()
-    eventually(lambda: process.settled(34), seconds=60)
+    eventually(lambda: process.settled(35), seconds=60)
     exactly_once(cluster.assignments(), 10)
     assert process.get("/v1/status")["dead_letters"] == len(poison)
     assert len(cluster.bus.read("routing.dead-letter.v1")) == len(poison)

@@ -131,9 +131,7 @@ def test_a_stage_that_is_routed_again(routing: Routing) -> None:
     routing.says(status_changed("acme", 1), record_changed("acme", 2, owner="anna", assignment_id="acme/0000000001/1"))
     partner = Profile(source_kind="partner")
     routing.says(
-        status_changed(
-            "acme", 3, previous=NEW, current=PROSPECT, owner="anna", assignment_id="acme/0000000001/1", profile=partner
-        )
+        status_changed("acme", 3, previous=NEW, current=PROSPECT, owner="anna", assignment_id="acme/0000000001/1", profile=partner)
     )
     routing.settle()
     data = routing.said("acme")[-1]
@@ -243,11 +241,11 @@ def test_a_frozen_desk_is_refused_when_it_wakes(routing: Routing) -> None:
     zombie = routing.loops[1]
     routing.crash()
     routing.settle()
-    records = [record for record in routing.bus.records(REQUEST.name)]
+    before = len(routing.bus.records(REQUEST.name))
     routing.says(status_changed("b", 1))
     for _ in range(3):
         routing.loops[0].turn()
-    fresh = routing.bus.records(REQUEST.name)[len(records) :]
+    fresh = routing.bus.records(REQUEST.name)[before:]
     assert fresh
     with pytest.raises(Fenced):
         zombie._worker.process(fresh)
@@ -287,9 +285,7 @@ def test_without_rules_nothing_is_decided_and_nothing_is_lost(tmp_path: Path) ->
     routing.close()
 
 
-def test_a_wrong_file_is_reported_once_and_the_last_good_version_stays(
-    routing: Routing, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_wrong_file_is_reported_once_and_the_last_good_version_stays(routing: Routing, caplog: pytest.LogCaptureFixture) -> None:
     routing.rules_file.write_text("territories: []\ndefault: {rep: karol}\n")
     with caplog.at_level(logging.ERROR):
         routing.reference.refresh()

@@ -28,7 +28,7 @@ FIGURES = ("amount", "worst", "likely", "upside", "low", "high")
 
 def day_of(instant: int | None) -> float | None:
     """The day of the story that an instant lies in."""
-    return None if instant is None else 1 + (instant - NEW_YEAR) / DAY
+    return None if instant is None else round(1 + (instant - NEW_YEAR) / DAY, 6)
 
 
 def _equal(seen: object, claimed: object, of: str) -> None:

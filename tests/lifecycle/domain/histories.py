@@ -16,7 +16,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow, StatusTable, Tables
 from tests.lifecycle.domain import speech
 from tests.lifecycle.domain.speech import DAY, on, usd
-from tests.lifecycle.reference_fold import DEFAULT, Table
+from tests.lifecycle.reference_facts import DEFAULT, Table
 
 SHARES = (Split(rep_id="ann", percent=60), Split(rep_id="bob", percent=40))
 RENAMED = {"New": "Fresh", "Opportunity Identified": "Identified", "Closed Won": "Customer", "Closed Lost": "Lost", "Dead": "Gone"}
@@ -164,6 +164,14 @@ LINKS: list[Maker] = [
     _with(_linked_quote, speech.quote_updated),
     _order,
 ]
+TWO_QUOTES, ONE_OPPORTUNITY = st.sampled_from(["q1", "q2"]), st.just("o1")
+CIRCLES: list[Maker] = [
+    lambda draw: speech.quote_created(draw(TWO_QUOTES), draw(PRICE), day=1, opportunity="o1"),
+    lambda draw: speech.quote_updated(
+        draw(TWO_QUOTES), day=1, opportunity=draw(st.none() | ONE_OPPORTUNITY), replaces=draw(TWO_QUOTES)
+    ),
+    lambda draw: speech.quote_updated(draw(TWO_QUOTES), day=1, replaces=draw(QUOTE)),
+]
 COMMANDS: list[Maker] = [
     _of(speech.status_set, st.sampled_from(STATUSES)),
     _of(speech.reverted, st.sampled_from(["lead", "prospect"])),
@@ -180,6 +188,7 @@ THEMES: dict[str, list[Maker]] = {
     "everything": [*LEADS, *OPPORTUNITIES, *QUOTES, *ORDERS, *COMMANDS, *ASSIGNMENTS],
     "deals": [*OPPORTUNITIES, *QUOTES, *ORDERS],
     "links": [*LINKS, *LINKS, *QUOTES[2:], *ORDERS, *OPPORTUNITIES],
+    "circles": CIRCLES,
     "leads": [*LEADS, *COMMANDS, OPPORTUNITIES[0], QUOTES[0]],
     "owners": [*LEADS[:2], *ASSIGNMENTS, COMMANDS[3], _activity, *OPPORTUNITIES, QUOTES[0], *ORDERS],
     "commands": [*COMMANDS, *LEADS[2:5], *OPPORTUNITIES, QUOTES[0], QUOTES[4], ORDERS[0], ORDERS[3]],

@@ -154,6 +154,7 @@ PROMOTING_AGAIN = [
     (quote_sent("q1", day=5), "prospect"),
     (quote_accepted("q1", day=5), "prospect"),
     (order_placed("p2", 5, day=5), "customer"),
+    (order_placed("p2", 0, day=5), "customer"),
     (opportunity_won("o1", day=5), "customer"),
     (opportunity_updated("o1", day=5, stage="Closed Won"), "customer"),
 ]
@@ -185,6 +186,13 @@ def test_and_these_do_not(given: Telling, fact: Fact) -> None:
 def test_what_comes_to_light_of_before_does_not_either(given: Telling, fact: Fact, stage: str) -> None:
     given(*SOLD, reverted("lead", day=6)).when(fact).then(is_lead("New"))
     given(*SOLD, reverted("lead", day=5)).when(fact).then(is_lead("New"))
+
+
+def test_a_deal_that_was_won_before_does_not_promote_again_when_it_is_told_more(given: Telling) -> None:
+    won = [opportunity_won("o1", day=1), reverted("lead", day=2)]
+    given(*won, opportunity_updated("o1", day=3, amount=7)).then(is_lead("New"), deal("opportunity:o1", state="won", amount=7))
+    given(*won, opportunity_created("o1", 7, day=3)).then(is_prospect("Opportunity Identified"))
+    given(*won, quote_sent("q1", day=3), opportunity_updated("o1", day=4, amount=7)).then(is_prospect("Proposal"))
 
 
 def test_a_promotion_does_not_end_the_revert(given: Telling) -> None:

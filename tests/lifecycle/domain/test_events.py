@@ -4,7 +4,7 @@ from collections import Counter
 
 from services.lifecycle.domain.events import DealsRevised, FactAccepted, StatusRevised
 from services.lifecycle.domain.fold import fold_of
-from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, restore
+from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, accept_all, late, restore
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from tests.lifecycle.domain.claims import (
@@ -144,6 +144,17 @@ def test_a_long_revision_is_told_in_parts_that_count_as_one() -> None:
     }
 
 
+def test_late_facts_that_are_taken_in_together_are_told_together(given: Telling) -> None:
+    story = given(lead_created(day=1), quote_sent("q1", day=5))
+    facts = [lead_qualified(day=2), quote_created("q1", 5, day=3), order_placed("p1", 5, day=4)]
+    assert late(story.record, [*facts, lead_updated(day=6)]) == 3
+    accepted = accept_all(story.record, [(fact, ("topic", 0, 9)) for fact in facts], story.policy)
+    assert [event.TOPIC for event in accepted.events] == ["fact", "fact", "fact", "status", "deals"]
+    (status,) = [event for event in accepted.events if isinstance(event, StatusRevised)]
+    assert [held.what.name for held in status.states] == ["Qualified", "Proposal", "Closed Won"]
+    assert status.cause.id == facts[-1].id
+
+
 # ----------------------------------------------------------------------------------------- hand-offs
 
 
@@ -167,7 +178,7 @@ def test_an_earlier_one_that_comes_to_light_is(given: Telling) -> None:
 
 
 def test_only_the_assigned_reps_counts(given: Telling) -> None:
-    story = [assigned("a1", "ann", day=1)]
+    story = [lead_created(day=0), assigned("a1", "ann", day=1)]
     for nothing in (
         activity(rep_id="bob", day=2),
         activity(automatic=True, day=2),

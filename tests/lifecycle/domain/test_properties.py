@@ -16,15 +16,18 @@ from services.lifecycle.domain.state import Policy
 from tests.lifecycle.domain.consumer import Consumer
 from tests.lifecycle.domain.histories import History, histories
 from tests.lifecycle.domain.speech import CUSTOMER
-from tests.lifecycle.reference_fold import in_order
+from tests.lifecycle.reference_facts import in_order
 
 
 @st.composite
 def arrivals(draw: Any) -> tuple[History, list[Fact]]:
-    """A history and the order in which its facts arrive, some of them more than once."""
+    """A history and the order in which its facts arrive: as they happened, as was made up, or any; some more than once."""
     history = draw(histories())
     again = draw(st.lists(st.sampled_from(history.facts), max_size=4))
-    return history, draw(st.permutations([*history.facts, *again]))
+    as_happened = in_order(history.facts)
+    orders = [st.just([*as_happened, *again]), st.just([*history.facts, *again]), st.permutations([*history.facts, *again])]
+    facts = draw(st.one_of(orders))
+    return history, facts + [fact for fact in history.facts if fact not in facts]  # in order, what was refused comes last
 
 
 def taken_in(facts: Sequence[Fact], policy: Policy) -> tuple[Record, list[AnyEvent]]:
@@ -144,6 +147,9 @@ def assert_holds(consumer: Consumer, fold: Fold) -> None:
         state.profile,
     )
     assert consumer.current == fold.statuses[-1].what
+    for assignment, handoff in state.handoffs.items():
+        seen = {step: getattr(handoff, step) for step in ("accepted", "rejected", "touched")}
+        assert all(consumer.progress[assignment, step] == at for step, at in seen.items() if at is not None)
     assert consumer.refused & state.verdicts.keys() == {ref for ref, verdict in state.verdicts.items() if not verdict.effective}
 
 

@@ -8,7 +8,8 @@ from services.lifecycle.domain.deals import Image
 from services.lifecycle.domain.fold import History as Held
 from services.lifecycle.domain.fold import fold_of
 from tests.lifecycle.domain.histories import History, histories
-from tests.lifecycle.reference_fold import Reference, in_order
+from tests.lifecycle.reference_facts import in_order
+from tests.lifecycle.reference_fold import Reference
 
 
 @given(histories())

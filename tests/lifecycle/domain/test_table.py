@@ -152,3 +152,11 @@ def test_the_furthest_is_what_is_later_in_the_table(given: Telling) -> None:
 def test_a_lost_deal_of_an_older_version_keeps_its_name(given: Telling) -> None:
     tables = [version(1), version(3, lost="Lost")]
     given(opportunity_lost("o1", day=2), activity(day=4), tables=tables).then(had_statuses((2, "Closed Lost")))
+
+
+def test_of_two_lost_deals_the_one_that_was_told_of_last_names_the_status(given: Telling) -> None:
+    tables = [version(1), version(3, lost="Lost")]
+    given(opportunity_lost("o1", day=2), opportunity_lost("o2", day=4), tables=tables).then(
+        had_statuses((2, "Closed Lost"), (4, "Lost"))
+    )
+    given(opportunity_lost("o1", day=4), opportunity_lost("o2", day=2), tables=tables).then(is_prospect("Lost"))
