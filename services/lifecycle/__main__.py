@@ -46,12 +46,17 @@ def main() -> int:
         log.error("the data directory %s cannot be made (HANDOFF_DATA_DIR): %s", settings.data_dir, error.strerror)
         return 2
     try:
-        listener = socket.create_server((settings.host, settings.lifecycle_port), backlog=2048)
+        listener = listen(settings.host, settings.lifecycle_port)
     except OSError as error:
         port = settings.lifecycle_port
         log.error("cannot listen on %s port %d (HANDOFF_LIFECYCLE_PORT): %s", settings.host, port, error.strerror)
         return 2
     return run(settings, listener)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket of the HTTP server: taken before anything else starts, so that a busy port is known at once."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
 
 
 def run(settings: Settings, listener: socket.socket) -> int:

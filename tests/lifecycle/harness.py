@@ -39,10 +39,13 @@ class Lifecycle:
         """Another worker on the same database."""
         store = Store(self.path, SHARDS, code_version="test", identity=self.bus.identity)
         self.stores.append(store)
-        worker = Inbound(store, self.policy, Counters.on(CollectorRegistry()), cache_records=50, clock=lambda: self.clock())
+        worker = Inbound(store, self.policy, Counters.on(CollectorRegistry()), cache_records=50, clock=self._now)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(self.bus, worker, group="lifecycle", topics=topics, instance=instance, records_max=7, poll_seconds=0)
         return store, worker, loop
+
+    def _now(self) -> int:
+        return self.clock()
 
     def crash(self) -> None:
         """As after kill -9: nothing is closed, nothing is saved; another process takes over under the same name."""

@@ -46,23 +46,24 @@ def story(customer: str) -> st.SearchStrategy[tuple[str, Data]]:
     price, name = st.integers(1, 9).map(lambda n: Price(amount=Decimal(n * 100), currency="EUR")), st.sampled_from(["a", "b"])
     money = st.sampled_from([-50, 100, 700]).map(lambda n: Money(amount=Decimal(n), currency="EUR"))
     rep = st.sampled_from(["anna", "carl"])
+    stage = st.sampled_from(["In Discussion", "Closed Lost"])
+    mine = {"customer_id": st.just(customer)}
+    actor = st.just("bob")
     kinds: dict[str, st.SearchStrategy[Data]] = {
-        "crm.lead.created.v1": st.builds(LeadCreated, customer_id=st.just(customer), owner=rep, company=name),
-        "crm.lead.qualified.v1": st.builds(LeadQualified, customer_id=st.just(customer)),
-        "crm.opportunity.created.v1": st.builds(OpportunityCreated, customer_id=st.just(customer), opportunity_id=name, amount=price),
-        "crm.opportunity.updated.v1": st.builds(
-            OpportunityUpdated, customer_id=st.just(customer), opportunity_id=name, stage=st.sampled_from(["In Discussion", "Closed Lost"])
-        ),
-        "crm.opportunity.won.v1": st.builds(OpportunityWon, customer_id=st.just(customer), opportunity_id=name),
-        "crm.opportunity.lost.v1": st.builds(OpportunityLost, customer_id=st.just(customer), opportunity_id=name, reason=st.just("price")),
+        "crm.lead.created.v1": st.builds(LeadCreated, **mine, owner=rep, company=name),
+        "crm.lead.qualified.v1": st.builds(LeadQualified, **mine),
+        "crm.opportunity.created.v1": st.builds(OpportunityCreated, **mine, opportunity_id=name, amount=price),
+        "crm.opportunity.updated.v1": st.builds(OpportunityUpdated, **mine, opportunity_id=name, stage=stage),
+        "crm.opportunity.won.v1": st.builds(OpportunityWon, **mine, opportunity_id=name),
+        "crm.opportunity.lost.v1": st.builds(OpportunityLost, **mine, opportunity_id=name, reason=st.just("price")),
         "crm.quote.created.v1": st.builds(
-            QuoteCreated, customer_id=st.just(customer), quote_id=name, amount=price, opportunity_id=st.none() | name, replaces=st.none() | name
+            QuoteCreated, **mine, quote_id=name, amount=price, opportunity_id=st.none() | name, replaces=st.none() | name
         ),
-        "crm.quote.returned.v1": st.builds(QuoteReturned, customer_id=st.just(customer), quote_id=name),
-        "crm.order.placed.v1": st.builds(OrderPlaced, customer_id=st.just(customer), order_id=name, quote_id=st.none() | name, amount=money),
-        "crm.order.cancelled.v1": st.builds(OrderCancelled, customer_id=st.just(customer), order_id=name),
-        "crm.owner.set.v1": st.builds(OwnerSet, customer_id=st.just(customer), rep_id=rep, actor=st.just("bob")),
-        "crm.status.reverted.v1": st.builds(StatusReverted, customer_id=st.just(customer), stage=st.just("lead"), actor=st.just("bob")),
+        "crm.quote.returned.v1": st.builds(QuoteReturned, **mine, quote_id=name),
+        "crm.order.placed.v1": st.builds(OrderPlaced, **mine, order_id=name, quote_id=st.none() | name, amount=money),
+        "crm.order.cancelled.v1": st.builds(OrderCancelled, **mine, order_id=name),
+        "crm.owner.set.v1": st.builds(OwnerSet, **mine, rep_id=rep, actor=actor),
+        "crm.status.reverted.v1": st.builds(StatusReverted, **mine, stage=st.just("lead"), actor=actor),
     }
     return st.sampled_from(sorted(kinds)).flatmap(lambda type_: st.tuples(st.just(type_), kinds[type_]))
 

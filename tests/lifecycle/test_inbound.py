@@ -59,7 +59,10 @@ def test_a_late_fact_republishes_the_history_from_where_it_differs(lifecycle: An
     assert isinstance(late, RecordChanged | StatusChanged)
     statuses = [fact.data for fact in lifecycle.published() if isinstance(fact.data, StatusChanged)]
     assert statuses[-1].since == DAY_1
-    assert [(state.effective_at, state.name) for state in statuses[-1].states] == [(DAY_1, "New"), (DAY_3, "Opportunity Identified")]
+    assert [(state.effective_at, state.name) for state in statuses[-1].states] == [
+        (DAY_1, "New"),
+        (DAY_3, "Opportunity Identified"),
+    ]
     assert statuses[-1].previous == statuses[-1].current
 
 
@@ -71,7 +74,12 @@ def test_a_record_in_another_partition_is_sent_home_and_folded_there_once(lifecy
 
     (moved,) = lifecycle.bus.records(MOVED.name)
     assert moved.partition == murmur2(customer.encode(), 4) != strayed.partition
-    assert (moved.key, moved.value, moved.headers, moved.timestamp) == (strayed.key, strayed.value, strayed.headers, strayed.timestamp)
+    assert (moved.key, moved.value, moved.headers, moved.timestamp) == (
+        strayed.key,
+        strayed.value,
+        strayed.headers,
+        strayed.timestamp,
+    )
     lifecycle.bus.append(message)  # and the same fact at home as well
     lifecycle.settle()
     assert [fact.data.customer_id for fact in lifecycle.published()] == [customer]
@@ -81,7 +89,9 @@ def test_a_record_in_another_partition_is_sent_home_and_folded_there_once(lifecy
 def test_of_two_facts_with_one_identity_the_same_one_stands_whichever_came_first(lifecycle: Any, first_is_larger: bool) -> None:
     at = parse_instant(DAY_1)
     facts = [LeadCreated(customer_id="acme", company=name) for name in ("Acme", "Acne")]
-    smaller = min(facts, key=lambda data: sha256(content(Fact("acme", "crm", "same", "crm.lead.created.v1", at, at, data))).digest())
+    smaller = min(
+        facts, key=lambda data: sha256(content(Fact("acme", "crm", "same", "crm.lead.created.v1", at, at, data))).digest()
+    )
     for data in sorted(facts, key=lambda data: data is smaller, reverse=not first_is_larger):
         lifecycle.publish("crm.lead.created.v1", data, DAY_1, id="same")
         lifecycle.settle()

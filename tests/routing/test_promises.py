@@ -85,13 +85,18 @@ EUR = Price(amount=Decimal(1), currency="EUR")
 facts = st.one_of(
     st.tuples(st.just("crm.lead.created.v1"), st.builds(LeadCreated, customer_id=customers, country=st.sampled_from(["DE", "FR"]))),
     st.tuples(st.just("crm.lead.created.v1"), st.builds(LeadCreated, customer_id=customers, owner=reps)),
-    st.tuples(st.just("crm.lead.updated.v1"), st.builds(LeadUpdated, customer_id=customers, owner=st.none() | reps, employees=st.integers(1, 9))),
+    st.tuples(
+        st.just("crm.lead.updated.v1"),
+        st.builds(LeadUpdated, customer_id=customers, owner=st.none() | reps, employees=st.integers(1, 9)),
+    ),
     st.tuples(st.just("crm.owner.set.v1"), st.builds(OwnerSet, customer_id=customers, rep_id=reps, actor=st.just("boss"))),
     st.tuples(
         st.just("crm.opportunity.created.v1"),
-        st.builds(OpportunityCreated, customer_id=customers, opportunity_id=st.just("o"), amount=st.just(EUR), owner=st.none() | reps),
+        st.builds(
+            OpportunityCreated, customer_id=customers, opportunity_id=st.just("o"), amount=st.just(EUR), owner=st.none() | reps
+        ),
     ),
-)  # fmt: skip
+)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("fact"), facts, st.sampled_from([0, 0, 0, 2, 5, 30])),
