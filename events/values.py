@@ -9,7 +9,7 @@ import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -135,7 +135,7 @@ class Money(Struct, frozen=True, kw_only=True):
         return int(self.amount.scaleb(minor_digits(self.currency)))
 
     @classmethod
-    def of_minor(cls, minor: int, currency: str) -> "Money":
+    def of_minor(cls, minor: int, currency: str) -> Self:
         """The money that is so many minor units."""
         return cls(amount=Decimal(minor).scaleb(-minor_digits(currency)), currency=currency)
 

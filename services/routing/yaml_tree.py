@@ -152,18 +152,16 @@ def _tree(node: Node, path: str, depth: int, problems: list[Problem]) -> Tree:
     if depth > DEPTH_MAX:
         problems.append(place.problem(f"nested too deeply: at most {DEPTH_MAX} levels"))
         return empty
-    if kind not in {*_KINDS, "seq", "map"}:
-        problems.append(place.problem(f"the tag {node.tag} is not supported"))
-        return empty
     match node:
-        case ScalarNode():
+        case ScalarNode() if kind in _KINDS:
             return Scalar(place, node.value, kind)
-        case SequenceNode():
+        case SequenceNode() if kind == "seq":
             return Items(
                 place, tuple(_tree(child, f"{path}[{number}]", depth + 1, problems) for number, child in enumerate(node.value))
             )
-        case MappingNode():
+        case MappingNode() if kind == "map":
             return _entries(node, place, depth, problems)
+    problems.append(place.problem(f"the tag {node.tag} is not supported"))
     return empty
 
 
