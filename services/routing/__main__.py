@@ -34,12 +34,16 @@ from services.routing.transport import Floor, Worker
 
 log = logging.getLogger("routing")
 
+SILENT = logging.CRITICAL + 1
+"""For clients that log every attempt to connect, and Faust, whose crashes are told once, by the worker."""
+
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; the exit code is 0 then, 1 after an error, 2 where it cannot start as it is set up."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    for noisy in ("kafka", "aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for chatty in ("kafka", "aiokafka", "faust", "mode", "asyncio"):
+        logging.getLogger(chatty).setLevel(SILENT)
     try:
         settings = Settings()
     except ValidationError as error:

@@ -49,9 +49,16 @@ def test_the_cancelling_of_the_last_order_is_later_than_what_was_said_before(giv
 
 
 def test_the_cancelling_of_one_of_two_orders_reopens_nothing(given: Telling) -> None:
-    given(
-        O1, PLACED, order_placed("p2", 5, day=3, opportunity="o1"), opportunity_won("o1", day=4), order_cancelled("p1", day=5)
-    ).then(deal_had("opportunity:o1", "state", (1, "open"), (3, "won")))
+    story = [O1, PLACED, order_placed("p2", 5, day=3, opportunity="o1"), opportunity_won("o1", day=4), order_cancelled("p1", day=5)]
+    given(*story).then(deal_had("opportunity:o1", "state", (1, "open"), (3, "won")))
+    given(*story, order_placed("p2", -5, day=6)).then(deal_had("opportunity:o1", "state", (1, "open"), (3, "won")))
+
+
+def test_a_reason_is_given_only_while_the_deal_is_lost(given: Telling) -> None:
+    given(O1, opportunity_lost("o1", "price", day=2, competitor="Umbrella"), PLACED).then(
+        deal_had("opportunity:o1", "reason", (1, None), (2, "price"), (3, None)),
+        deal_had("opportunity:o1", "competitor", (1, None), (2, "Umbrella"), (3, None)),
+    )
 
 
 def test_the_cancelling_of_a_credit_reopens_nothing(given: Telling) -> None:
