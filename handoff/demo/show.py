@@ -112,9 +112,10 @@ class Show:
         return scene
 
     def _tell(self, performance: Performance) -> Scene:
-        scene, told, told_at = performance.scene(), None, float("-inf")
+        scene, told, told_at = performance.scene(), None, time.monotonic()
         while not performance.over(scene):
-            if time.monotonic() - told_at >= PIPE_SECONDS:
+            first_totals = told is None and any(figures(scene))
+            if first_totals or time.monotonic() - told_at >= PIPE_SECONDS:
                 for line in lines(scene, told):
                     say(line)
                 told, told_at = scene, time.monotonic()

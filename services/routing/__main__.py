@@ -24,13 +24,14 @@ from services.routing.api import create_app
 from services.routing.app import topology
 from services.routing.desk import Desk
 from services.routing.feed import Hop
+from services.routing.floor import Floor
 from services.routing.inbound import Match
 from services.routing.metrics import Counters, StateCollector
 from services.routing.progress import both
 from services.routing.publication import Reference
 from services.routing.settings import Settings
 from services.routing.store import Store
-from services.routing.transport import Floor, Worker
+from services.routing.transport import Worker
 
 log = logging.getLogger("routing")
 

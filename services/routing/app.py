@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from events.bus import BusError
 from events.topics import LIFECYCLE, REQUEST
+from services.routing.floor import Floor
 from services.routing.publication import Reference
-from services.routing.transport import App, Floor
+from services.routing.transport import App, record_of
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,13 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
     async def match(stream: Any) -> None:
         """What lifecycle says, to be matched against the rules."""
         async for event in stream.noack().events():
-            await matching.put(event, app.consumer)
+            await matching.put(record_of(event.message), event.ack, app)
 
     @app.agent(app.topic(REQUEST.name, **_BYTES), name="desk")  # type: ignore[untyped-decorator]
     async def desk(stream: Any) -> None:
         """Requests, to be decided one after the other."""
         async for event in stream.noack().events():
-            await desking.put(event, app.consumer)
+            await desking.put(record_of(event.message), event.ack, app)
 
     @app.task  # type: ignore[untyped-decorator]
     async def work_on_matches() -> None:
@@ -66,6 +67,6 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
     async def look_ahead() -> None:
         """Ends of logs that hold no record."""
         for lane in floor.lanes.values():
-            await lane.look_ahead(app.consumer)
+            await lane.look_ahead(app)
 
     return app

@@ -10,9 +10,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +25,7 @@ from faust.types import TP
 from events.bus import PositionLost
 from events.bus.ledger import Fenced
 from events.record import Record, TopicPartition
-from services.routing.feed import RECORDS_MAX, Hop
+from services.routing.floor import Floor
 
 log = logging.getLogger(__name__)
 faust_log = logging.getLogger("faust")
@@ -37,102 +36,8 @@ EXIT_CODE: Final = 75
 SESSION_SECONDS: Final = 10.0
 
 
-class Lane:
-    """A hop in Faust's event loop: records come one by one, and all that are there are taken in when those before are done."""
-
-    def __init__(self, hop: Hop) -> None:
-        self.hop: Final = hop
-        self.lock: Final = asyncio.Lock()
-        self._come = asyncio.Event()
-        self._room = asyncio.Event()
-        self._unacknowledged: deque[tuple[Record, Any]] = deque()
-        self._ahead: Mapping[TopicPartition, tuple[int, int]] = {}
-
-    async def put(self, event: Any, consumer: Any) -> None:
-        """Hand an event over; waits while there are too many."""
-        record = _record(event.message)
-        again_from = self.hop.feed.put(record)
-        if again_from is not None:
-            log.info("%s[%d] is read again from %d", record.topic, record.partition, again_from)
-            await consumer.seek(event.message.tp, again_from)
-        self._unacknowledged.append((record, event))
-        self._come.set()
-        while self.hop.feed.waiting >= RECORDS_MAX:
-            self._room.clear()
-            await self._room.wait()
-
-    async def turn(self) -> None:
-        """Wait for records as long as the loop would; take in what is there, relay, save what was acknowledged."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._come.wait(), self.hop.feed.patience)
-        self._come.clear()
-        async with self.lock:
-            pause = await asyncio.to_thread(self.hop.loop.turn)
-        self._room.set()
-        self._acknowledge()
-        await asyncio.sleep(pause)
-        if self.hop.feed.waiting:
-            self._come.set()
-
-    async def look_ahead(self, consumer: Any) -> None:
-        """Pass over what never comes: where the client has been further than the last record for a while, nothing lies between."""
-        feed = self.hop.feed
-        ahead = {}
-        if not feed.waiting and not self.lock.locked():
-            for place, following in feed.positions().items():
-                with suppress(IllegalStateError):  # not ours any more
-                    position = await consumer.position(TP(*place))
-                    if position is not None and position > following:
-                        ahead[place] = (following, position)
-        for place, (following, position) in ahead.items():
-            if self._ahead.get(place) == (following, position):
-                feed.pass_over(place, position)
-        self._ahead = ahead
-
-    def _acknowledge(self) -> None:
-        """Tell Faust what is done; it tells Kafka, for lag tools."""
-        positions = self.hop.feed.positions()
-        while self._unacknowledged:
-            record, event = self._unacknowledged[0]
-            if record.offset >= positions.get(record.place, record.offset + 1):
-                return
-            self._unacknowledged.popleft()
-            event.ack()
-
-
-class Floor:
-    """All hops, in Faust's event loop."""
-
-    def __init__(self, hops: Sequence[Hop]) -> None:
-        self.lanes: Final = {hop.topic: Lane(hop) for hop in hops}
-        self.offsets: dict[TopicPartition, int] = {}
-        """Where to read on, as of the last assignment."""
-
-    async def assigned(self, places: Sequence[TopicPartition]) -> None:
-        """A rebalance is complete: claim what is ours."""
-        async with self._standing_still():
-            for lane in self.lanes.values():
-                offsets = await asyncio.to_thread(lane.hop.claim, places)
-                lane.hop.feed.begin(offsets)
-                self.offsets.update(offsets)
-
-    async def revoked(self) -> None:
-        """A rebalance begins: what runs is finished first, then nothing is ours."""
-        async with self._standing_still():
-            self.offsets.clear()
-            for lane in self.lanes.values():
-                lane.hop.feed.begin({})
-                await asyncio.to_thread(lane.hop.release)
-
-    @asynccontextmanager
-    async def _standing_still(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as held:
-            for lane in self.lanes.values():
-                await held.enter_async_context(lane.lock)
-            yield
-
-
-def _record(message: Any) -> Record:
+def record_of(message: Any) -> Record:
+    """A message of Faust's as a record."""
     headers = message.headers.items() if isinstance(message.headers, Mapping) else message.headers or ()
     return Record(
         message.topic,
@@ -189,7 +94,7 @@ class _Transport(driver.Transport):  # type: ignore[misc]
 
 
 class App(faust.App):  # type: ignore[misc]
-    """Faust as routing uses it. ``floor`` holds the hops."""
+    """Faust as routing uses it, and the reader of its floor."""
 
     logger = faust_log
 
@@ -217,6 +122,17 @@ class App(faust.App):  # type: ignore[misc]
         self.producer_transport = _Transport(self.conf.broker_producer, self)
         self.on_partitions_revoked.connect(self._revoked, weak=False)
         self.on_rebalance_complete.connect(self._assigned, weak=False)
+
+    async def position(self, place: TopicPartition) -> int | None:
+        """The offset that the client reads next; None where the partition is not ours any more."""
+        with suppress(IllegalStateError):
+            position: int | None = await self.consumer.position(TP(*place))
+            return position
+        return None
+
+    async def read_from(self, place: TopicPartition, offset: int) -> None:
+        """Let the client read on from there."""
+        await self.consumer.seek(TP(*place), offset)
 
     async def _revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         await self.floor.revoked()
