@@ -23,7 +23,7 @@ up: $(STAMP) ## Kafka, topics and the three services on this machine; state is k
 	@$(BIN)/handoff up
 
 test: $(STAMP) ## All tests, on a real Kafka that they start themselves
-	@$(BIN)/pytest -q -n 2 --dist loadfile
+	@$(BIN)/pytest -q -n 3 --dist loadfile
 
 check: $(STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy
