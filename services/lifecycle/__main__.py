@@ -23,7 +23,8 @@ from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle.api import create_app
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
-from services.lifecycle.inbound import Counters, Inbound
+from services.lifecycle.inbound import Inbound
+from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
 
@@ -77,6 +78,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         instance=f"lifecycle-{settings.instance}",
         transient=(*TRANSIENT, OperationalError),
     )
+    registry.register(StateCollector(loop.progress, store.ledger.dead_letters))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     app = create_app(store, policy, loop.progress, registry)

@@ -9,10 +9,6 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import prometheus_client
-from msgspec import Struct
-from prometheus_client import CollectorRegistry
-
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
@@ -25,25 +21,11 @@ from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.record import Known, Record, accept_all, late
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.mapper import Forwarded
+from services.lifecycle.metrics import Counters
 from services.lifecycle.outbound import SOURCE
 from services.lifecycle.store import Store, Wake, Work
 
 _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
-
-
-class Counters(Struct):
-    """What is counted of the batches that were committed."""
-
-    records: prometheus_client.Counter
-    events: prometheus_client.Counter
-
-    @classmethod
-    def on(cls, registry: CollectorRegistry) -> "Counters":
-        """The counters, registered."""
-        return cls(
-            prometheus_client.Counter("handoff_events_consumed", "Input records by outcome", ["outcome"], registry=registry),
-            prometheus_client.Counter("handoff_events_stored", "Stored events by kind", ["kind"], registry=registry),
-        )
 
 
 class Inbound:

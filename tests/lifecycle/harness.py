@@ -16,7 +16,8 @@ from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, TOPICS
 from events.values import parse_instant
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
-from services.lifecycle.inbound import Counters, Inbound
+from services.lifecycle.inbound import Inbound
+from services.lifecycle.metrics import Counters
 from services.lifecycle.store import Store
 
 SHARDS = 4

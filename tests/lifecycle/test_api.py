@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from events.facts import LeadCreated, OpportunityCreated, OpportunityWon
 from events.values import Price
 from services.lifecycle.api import create_app
+from services.lifecycle.metrics import StateCollector
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
 
@@ -81,5 +82,13 @@ def test_status_counts_what_is_not_yet_reflected(lifecycle: Any, http: TestClien
     assert body["position"] == 1
 
 
-def test_metrics_are_there(http: TestClient) -> None:
-    assert http.get("/metrics").status_code == 200
+def test_metrics_tell_what_waits(lifecycle: Any) -> None:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(lifecycle.loop.progress, lifecycle.store.ledger.dead_letters))
+    http = TestClient(create_app(lifecycle.store, lifecycle.policy, lifecycle.loop.progress, registry))
+    lifecycle.settle()
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="c"), DAY_1)
+    assert "handoff_consumer_lag_records 1.0" in http.get("/metrics").text
+    lifecycle.settle()
+    assert "handoff_consumer_lag_records 0.0" in http.get("/metrics").text
+    assert "handoff_outbox_pending 0.0" in http.get("/metrics").text
