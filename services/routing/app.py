@@ -8,17 +8,13 @@ the ends of logs are reached. How Faust is made safe for this is in :mod:`servic
 """  # noqa: D415 - the picture comes first
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any, Final
 
-from events.bus import BusError
 from events.topics import LIFECYCLE, REQUEST
 from services.routing.floor import Floor
 from services.routing.publication import Reference
 from services.routing.transport import App, record_of
-
-log = logging.getLogger(__name__)
 
 REFERENCE_SECONDS: Final = 1.0
 LOOK_AHEAD_SECONDS: Final = 2.0
@@ -58,10 +54,7 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
     @app.timer(REFERENCE_SECONDS)  # type: ignore[untyped-decorator]
     async def refer() -> None:
         """Rules and directory, as they change."""
-        try:
-            await asyncio.to_thread(reference.refresh)
-        except BusError as error:
-            log.warning("rules and directory were not looked at: %s", error)
+        await asyncio.to_thread(reference.look)
 
     @app.timer(LOOK_AHEAD_SECONDS)  # type: ignore[untyped-decorator]
     async def look_ahead() -> None:

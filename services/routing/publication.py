@@ -118,6 +118,7 @@ class Reference:
         self.directory: Final = Versions(bus, DIRECTORY.name, Directory)
         self._rules_file = Source(bus, rules, self.rules, self._read_rules, clock) if rules else None
         self._directory_file = Source(bus, directory, self.directory, read_directory, clock) if directory else None
+        self._away: str | None = None
 
     def refresh(self) -> None:
         """Read the topics, and look at the files. Raises ``BusError``."""
@@ -128,6 +129,17 @@ class Reference:
         reps = self.directory.newest
         if self._rules_file and reps:
             self._rules_file.check(context=reps.version)
+
+    def look(self) -> None:
+        """Refresh, if the bus answers; that it does not is logged once, and is among the problems as long as it lasts."""
+        try:
+            self.refresh()
+        except BusError as error:
+            if self._away is None:
+                log.warning("rules and directory are not looked at: %s", error)
+            self._away = f"rules and directory are not looked at: {error}"
+        else:
+            self._away = None
 
     def rules_in_force(self) -> Known[RuleSet]:
         """The newest rules. Raises ``BusError`` while there are none: to be tried again."""
@@ -146,7 +158,7 @@ class Reference:
     def problems(self) -> list[str]:
         """What is wrong with files and topics; decisions go by the last good versions meanwhile."""
         files = [source.problem for source in (self._directory_file, self._rules_file) if source]
-        found = [*files, self.directory.complaint, self.rules.complaint]
+        found = [*files, self.directory.complaint, self.rules.complaint, self._away]
         return [problem for problem in found if problem]
 
     def _read_rules(self, content: bytes) -> Written[RuleSet]:

@@ -131,8 +131,9 @@ class App(faust.App):  # type: ignore[misc]
         return None
 
     async def read_from(self, place: TopicPartition, offset: int) -> None:
-        """Let the client read on from there."""
-        await self.consumer.seek(TP(*place), offset)
+        """Let the client read on from there, if the partition is still ours."""
+        with suppress(IllegalStateError):
+            await self.consumer.seek(TP(*place), offset)
 
     async def _revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         await self.floor.revoked()

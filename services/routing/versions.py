@@ -34,17 +34,20 @@ class Versions(Generic[C]):
         self._bus = bus
         self._version = msgspec.json.Decoder(Version)
         self._content = msgspec.json.Decoder(content)
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._lock = threading.Lock()  # never held while the bus is asked
         self._offset = 0
         self._known: dict[int, Known[C]] = {}
         self._complaint: str | None = None
 
     def refresh(self) -> None:
         """Read what is new. Raises ``BusError``."""
-        with self._lock:
-            for record in self._bus.read(self.topic, self._offset):
-                self._take_in(record)
-                self._offset = record.offset + 1
+        with self._reading:
+            records = self._bus.read(self.topic, self._offset)
+            with self._lock:
+                for record in records:
+                    self._take_in(record)
+                    self._offset = record.offset + 1
 
     @property
     def newest(self) -> Known[C] | None:

@@ -141,3 +141,14 @@ def test_a_bus_that_is_away_loses_no_version(routing: Routing) -> None:
     routing.bus.fault = None
     routing.reference.refresh()
     assert [version.version for version in versions(routing)] == [1, 2]
+
+
+def test_that_the_bus_is_away_is_said_once_and_until_it_is_back(routing: Routing, caplog: pytest.LogCaptureFixture) -> None:
+    routing.bus.away = True
+    for _ in range(3):
+        routing.reference.look()
+    assert len(caplog.records) == 1
+    assert routing.reference.problems() == ["rules and directory are not looked at: the memory bus is away"]
+    routing.bus.away = False
+    routing.reference.look()
+    assert routing.reference.problems() == []
