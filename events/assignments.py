@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from events.facts import Contact, Data
 from events.published import Cause, Number
-from events.values import Id, Instant, Text
+from events.values import DerivedId, Id, Instant, Text
 
 
 class Sla(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,7 +51,7 @@ class LeadAssigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
         trace: The whole reasoning: every territory tried and every rep considered. Example: {"territories": []}
     """
 
-    assignment_id: Id
+    assignment_id: DerivedId
     rep_id: Id
     team: Text | None = None
     territory: Text | None = None
@@ -75,7 +75,7 @@ class LeadUnassigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
         trace: The whole reasoning. Example: {"territories": []}
     """
 
-    assignment_id: Id | None = None
+    assignment_id: DerivedId | None = None
     rep_id: Id | None = None
     reason: Text
     trace: dict[str, Any] | None = None
@@ -89,7 +89,7 @@ class HandoffBreached(Decision, frozen=True, kw_only=True, omit_defaults=True):
         rep_id: Who had it. Example: "ann"
     """
 
-    assignment_id: Id
+    assignment_id: DerivedId
     rep_id: Id
 
 
@@ -101,5 +101,5 @@ class HandoffCompleted(Decision, frozen=True, kw_only=True, omit_defaults=True):
         rep_id: Who had it. Example: "ann"
     """
 
-    assignment_id: Id
+    assignment_id: DerivedId
     rep_id: Id

@@ -17,11 +17,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
-from events.envelope import Envelope, Refusal, read, read_json
+from events.envelope import NAME_MAX, Envelope, Refusal, read, read_json
 from events.facts import Data
 from events.record import Message, Record
 from events.topics import MOVED, TOPICS, VALUE_BYTES_MAX, Topic
-from events.values import INSTANT_MAX, NANOSECONDS, format_instant, parse_instant
+from events.values import DERIVED_ID_MAX, INSTANT_MAX, NANOSECONDS, format_instant, parse_instant
 
 SKEW: Final = 3600 * NANOSECONDS
 """How much later than its record's own timestamp a fact may be dated; more is a wrong clock or a wrong offset."""
@@ -116,7 +116,7 @@ def _decode(record: Record, topic: Topic | None, types: Mapping[str, type[Data]]
     limit = VALUE_BYTES_MAX if topic is None else topic.value_max
     if len(value) > limit:
         raise Refusal(f"has {len(value)} bytes, at most {limit} are taken in", "value")
-    envelope = read(record.headers, value)
+    envelope = read(record.headers, value, DERIVED_ID_MAX if topic is not None and topic.derived else NAME_MAX)
     data_type = types.get(envelope.type)
     if data_type is None:
         raise Refusal(_unknown(envelope.type, record.topic, types), envelope.place % "type")

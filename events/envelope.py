@@ -18,7 +18,7 @@ from events.record import Headers
 from events.values import FieldError
 
 NAME_MAX: Final = 200
-"""Longest ``ce_id`` and ``ce_source``, in characters."""
+"""Longest ``ce_id`` and ``ce_source`` of a sender, in characters."""
 REASON_MAX: Final = 300
 """Longest quotation of a validator's words, in characters."""
 
@@ -68,14 +68,14 @@ class _Structured(Struct):
     data_base64: str | None = None
 
 
-def read(headers: Headers, value: bytes) -> Envelope:
-    """The envelope of a record. Raises :class:`Refusal`."""
+def read(headers: Headers, value: bytes, id_max: int = NAME_MAX) -> Envelope:
+    """The envelope of a record whose id has ``id_max`` characters at most. Raises :class:`Refusal`."""
     named = _by_name(headers)
     content_type = named.get("content-type")
     structured = content_type is not None and _is_structured(content_type, "header content-type")
     envelope = _structured(value) if structured else _binary(named, value)
-    _check_name("id", envelope.id, envelope)
-    _check_name("source", envelope.source, envelope)
+    _check_name("id", envelope.id, envelope, id_max)
+    _check_name("source", envelope.source, envelope, NAME_MAX)
     if not envelope.type or not envelope.time:
         raise Refusal("is empty", envelope.place % ("time" if envelope.type else "type"))
     return envelope
@@ -119,11 +119,11 @@ def _choices(kind: object, name: str) -> list[str]:
     return [str(value) for part in (declared, *get_args(declared)) if get_origin(part) is Literal for value in get_args(part)]
 
 
-def _check_name(name: str, text: str, envelope: Envelope) -> None:
+def _check_name(name: str, text: str, envelope: Envelope, length_max: int) -> None:
     if not text:
         raise Refusal("is empty", envelope.place % name)
-    if len(text) > NAME_MAX:
-        raise Refusal(f"has {len(text)} characters, at most {NAME_MAX} are allowed", envelope.place % name)
+    if len(text) > length_max:
+        raise Refusal(f"has {len(text)} characters, at most {length_max} are allowed", envelope.place % name)
     if not text.isprintable() and _CONTROL.search(text) is not None:
         raise Refusal(f"{text!r} has a control character", envelope.place % name)
 

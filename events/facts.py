@@ -14,6 +14,7 @@ from msgspec.structs import force_setattr
 from events.values import (
     Country,
     CustomerId,
+    DerivedId,
     FieldError,
     Id,
     Money,
@@ -401,7 +402,7 @@ class HandoffAnswer(Data, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     rep_id: Id
-    assignment_id: Id
+    assignment_id: DerivedId
 
 
 class HandoffAccepted(HandoffAnswer, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from events.facts import Attributes, Category, Contact, Count, Data, SourceKind, Split, Stage
-from events.values import Country, Currency, Id, Instant, Money, Percent, Price, Text
+from events.values import Country, Currency, DerivedId, Id, Instant, Money, Percent, Price, Text
 
 Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
@@ -129,7 +129,7 @@ class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
     previous: Status | None = None
     current: Status
     owner: Id | None = None
-    assignment_id: Id | None = None
+    assignment_id: DerivedId | None = None
     profile: Profile = field(default_factory=Profile)
     contact: Contact | None = None
 
@@ -147,7 +147,7 @@ class RecordChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     owner: Id | None = None
-    assignment_id: Id | None = None
+    assignment_id: DerivedId | None = None
     profile: Profile = field(default_factory=Profile)
     contact: Contact | None = None
     status: Status
@@ -293,7 +293,7 @@ class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True
         at: When. Example: "2026-03-02T10:40:00Z"
     """
 
-    assignment_id: Id
+    assignment_id: DerivedId
     rep_id: Id
     progress: Literal["accepted", "rejected", "touched"]
     reason: Text | None = None

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from events.facts import Contact, Data
 from events.published import Cause, Status
-from events.values import Id, Instant, Text, parse_instant
+from events.values import DerivedId, Id, Instant, Text, parse_instant
 
 
 class ConditionTrace(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,7 +91,7 @@ class RecordMatched(Request, frozen=True, kw_only=True, omit_defaults=True):
     again: bool = False
     status: Status
     owner: Id | None = None
-    assignment_id: Id | None = None
+    assignment_id: DerivedId | None = None
     contact: Contact | None = None
 
 
@@ -104,7 +104,7 @@ class OwnerChanged(Request, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     owner: Id
-    assignment_id: Id | None = None
+    assignment_id: DerivedId | None = None
 
 
 class ProgressReported(Request, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,7 +118,7 @@ class ProgressReported(Request, frozen=True, kw_only=True, omit_defaults=True):
         at: When. Example: "2026-03-02T10:40:00Z"
     """
 
-    assignment_id: Id
+    assignment_id: DerivedId
     rep_id: Id
     progress: Literal["accepted", "rejected", "touched"]
     reason: Text | None = None

@@ -42,6 +42,11 @@ class Topic(Struct, frozen=True, kw_only=True):
     bytes_max: int = RECORD_BYTES_MAX
     value_max: int = VALUE_BYTES_MAX
 
+    @property
+    def derived(self) -> bool:
+        """Whether Handoff itself writes it, with ids that it derives from customer ids: longer than those of senders."""
+        return self.writer in ("lifecycle", "routing", "forecast")
+
     def partitions(self, shards: int) -> int:
         """How many partitions the topic has in a cluster with so many shards."""
         return shards if self.keyed else 1

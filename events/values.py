@@ -28,6 +28,17 @@ Id = Annotated[
     str,
     Meta(min_length=1, max_length=200, pattern=_PRINTABLE, description="An identifier: 1 to 200 characters, none of them control."),
 ]
+DERIVED_ID_MAX: Final = 640
+"""Longest id that Handoff derives: a customer id, a source and an id, with what stands between them."""
+DerivedId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=DERIVED_ID_MAX,
+        pattern=_PRINTABLE,
+        description="An identifier that Handoff derived from a customer id and more: 1 to 640 characters, none of them control.",
+    ),
+]
 CustomerId = Annotated[
     str,
     Meta(

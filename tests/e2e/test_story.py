@@ -17,13 +17,14 @@ from events.facts import (
     HandoffAccepted,
     HandoffRejected,
     LeadCreated,
+    LeadRecycled,
     OpportunityCreated,
     OrderPlaced,
     OwnerSet,
     QuoteAccepted,
     QuoteCreated,
 )
-from events.values import Money, Price
+from events.values import Money, Price, parse_instant
 from services.lifecycle.domain.record import Record
 from tests.forecast.harness import Forecast
 from tests.lifecycle.harness import SHARDS, Lifecycle
@@ -146,3 +147,23 @@ def test_everybody_has_one_rep_and_the_totals_add_up(leads: list[tuple[str, int,
         deals = sum(deal for _, _, deal in leads)
         totals = company.forecast.http.get("/v1/pipeline").json()["totals"]
         assert (totals["open"]["count"], totals["open"]["amount"]) == (deals, f"{10 * deals}.00")
+
+
+def test_the_longest_ids_pass_everywhere(company: Company) -> None:
+    customer, long = "c" * 200, "i" * 200
+    recycled = LeadRecycled(customer_id=customer, reason="later", until="2026-03-02")
+    created = LeadCreated(customer_id=customer, country="DE")
+    company.lifecycle.publish("crm.lead.created.v1", created, "2026-03-01T09:00:00Z", id=long, source="s" * 200)
+    company.lifecycle.publish("crm.lead.recycled.v1", recycled, "2026-03-01T10:00:00Z", id="r" * 200, source="s" * 200)
+    company.settle()
+    assigned = company.routing.said(customer)[0]
+    assert isinstance(assigned, LeadAssigned)
+    accepted = HandoffAccepted(customer_id=customer, rep_id=assigned.rep_id, assignment_id=assigned.assignment_id)
+    company.lifecycle.publish("crm.handoff.accepted.v1", accepted, "2026-03-01T11:00:00Z")
+    company.lifecycle.clock = lambda: parse_instant("2026-03-03T00:00:00Z")
+    company.settle()
+    company.lifecycle.loop.turn()
+    company.settle()
+    assert [held.what.name for held in company.record(customer).fold.statuses] == ["New", "Recycled", "New"]
+    for letters in ("lifecycle", "routing", "forecast"):
+        assert not company.lifecycle.bus.records(f"{letters}.dead-letter.v1")
