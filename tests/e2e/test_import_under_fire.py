@@ -22,7 +22,7 @@ from tests.handoff.test_up import Up
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.timeout(280)]
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "maven"
-KILLS = 6
+KILLS = 3
 REGIONS = {"West": "3568647.00", "Central": "3346293.00", "East": "3090594.00"}
 QUARTERS = {"2017-Q1": "1134672.00", "2017-Q2": "3086111.00", "2017-Q3": "2982255.00", "2017-Q4": "2802496.00"}
 AS_OF = {

@@ -144,7 +144,7 @@ def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
 
 def test_an_event_goes_all_the_way(up: Up) -> None:
     follower = subprocess.Popen(
-        [sys.executable, "-m", "handoff", "tail", "crm.lead", "crm.lifecycle", "--from-beginning", "--limit", "2", "--json"],
+        [sys.executable, "-m", "handoff", "tail", "crm.lead", "crm.lifecycle", "--from-beginning", "--limit", "3", "--json"],
         env=up.environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -154,7 +154,11 @@ def test_an_event_goes_all_the_way(up: Up) -> None:
     out, _ = follower.communicate(timeout=30)
     assert follower.returncode == 0
     seen = [json.loads(line) for line in out.splitlines()]
-    assert {each["headers"]["ce_type"] for each in seen} == {"crm.lead.created.v1", "crm.status.changed.v1"}
+    assert {each["headers"]["ce_type"] for each in seen} == {
+        "crm.lead.created.v1",
+        "crm.status.changed.v1",
+        "crm.record.changed.v1",  # the owner that routing gave it
+    }
     assert {each["key"] for each in seen} == {"C-1"}
     shown = up.run("customer", "C-1")
     assert shown.stdout.startswith("C-1: lead, New (0 %)\n")
