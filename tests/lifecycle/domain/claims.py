@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from events.codec import Fact
-from events.facts import FactRef
+from events.facts import Contact, FactRef
 from services.lifecycle.domain.deals import Image
 from services.lifecycle.domain.events import (
     CommandJudged,
@@ -197,6 +197,16 @@ def revises_record(*changed: str, owner: str | None) -> Claim:
     def claim(story: Story) -> None:
         (event,) = [event for event in story.events if isinstance(event, RecordRevised)]
         _equal((event.changed, event.owner), (changed, owner), "record")
+
+    return claim
+
+
+def tells_contact(contact: Contact) -> Claim:
+    """The person travels with status and record."""
+
+    def claim(story: Story) -> None:
+        told = [event.contact for event in story.events if isinstance(event, StatusRevised | RecordRevised)]
+        _equal(told, [contact], "contact")
 
     return claim
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from events.facts import Contact
 from services.lifecycle.domain.events import DealsRevised, FactAccepted, StatusRevised
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, accept_all, late, restore
@@ -15,6 +16,7 @@ from tests.lifecycle.domain.claims import (
     revises_record,
     revises_status,
     stores,
+    tells_contact,
 )
 from tests.lifecycle.domain.consumer import Consumer
 from tests.lifecycle.domain.speech import (
@@ -93,6 +95,19 @@ def test_a_late_fact_that_changes_neither_is_not(given: Telling) -> None:
     given(lead_created(day=2, country="DE", owner="ann")).when(lead_updated(day=1, country="AT", owner="bob")).then(
         stores("fact", "status")
     )
+
+
+def test_the_contact_is_kept_by_field_and_travels_along(given: Telling) -> None:
+    first, later = Contact(name="Ada", phone="1"), Contact(phone="2", title="CEO")
+    story = given(lead_created(day=1, contact=first), lead_updated(day=2, contact=later), lead_updated(day=3, company="Acme"))
+    known = Contact(name="Ada", phone="2", title="CEO")
+    assert story.state.contact == known
+    story.when(owner_set("ann", day=4)).then(tells_contact(known))
+    story.when(quote_sent("q1", day=5)).then(tells_contact(known))
+
+
+def test_a_contact_alone_is_not_told(given: Telling) -> None:
+    given(lead_created(day=1)).when(lead_updated(day=2, contact=Contact(name="Ada"))).then(changes_nothing())
 
 
 # -------------------------------------------------------------------------------------------- deals

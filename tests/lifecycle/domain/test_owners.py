@@ -139,6 +139,8 @@ def test_an_unassignment_that_ends_nothing_has_not_happened(given: Telling) -> N
     given(assigned("a1", "ann", day=1), assigned("a2", "bob", day=2), unassigned("a1", day=3)).then(owned_by("bob", "a2"))
     given(assigned("a1", "ann", day=1), owner_set("bob", day=2), unassigned("a1", day=3)).then(owned_by("bob"))
     given(assigned("a1", "ann", day=1), unassigned(day=2)).then(owned_by("ann", "a1"))
+    given(owner_set("ann", day=1), unassigned(day=2)).then(owned_by("ann"))
+    given(opportunity_created("o1", 5, day=1, owner="ann"), unassigned(day=2)).then(owned_by("ann"))
     given(opportunity_created("o1", 5, day=1, owner="ann"), unassigned("a1", day=2)).then(owned_by("ann"))
 
 

@@ -160,3 +160,10 @@ def test_of_two_lost_deals_the_one_that_was_told_of_last_names_the_status(given:
         had_statuses((2, "Closed Lost"), (4, "Lost"))
     )
     given(opportunity_lost("o1", day=4), opportunity_lost("o2", day=2), tables=tables).then(is_prospect("Lost"))
+
+
+def test_a_customer_may_have_more_than_one_status(given: Telling) -> None:
+    partners = replace(DEFAULT, rows=(*DEFAULT.rows, StatusRow("Partner", "customer", 100)))
+    given(order_placed("p1", 5, day=1), status_set("Partner", day=2), order_billed("p1", day=3), tables=[partners]).then(
+        is_customer("Partner")
+    )
