@@ -1,7 +1,7 @@
 """The JSON Schemas of the contract, made of the types and their docstrings: ``python -m events.schema`` writes them.
 
-One file per CloudEvents type in ``events/schemas/``, JSON Schema 2020-12, for the ``data`` of the event. They are released with
-the code and frozen: a test compares them with what is made here, so that no change of a type goes unnoticed.
+One file per CloudEvents type in ``events/schemas/``, JSON Schema 2020-12, for the ``data`` of the event. A test compares them with
+what is made here, so that no change of a type goes unnoticed. Which changes may be: :mod:`events.releases` keeps what was promised.
 
 A field's description and example are read from the ``Attributes:`` of its struct or of one that the struct derives from
 (``name: Meaning. Example: <JSON>``).
