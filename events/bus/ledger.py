@@ -11,8 +11,9 @@ a whole, whatever its batch holds (comparing offsets alone lets an overlapping b
 
 import json
 import threading
+import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,15 @@ class Cursor(Protocol):
     def executemany(self, sql: str, parameters: Any, /) -> Any: ...
     def fetchall(self) -> list[Any]: ...
     def fetchone(self) -> Any: ...
+
+
+class Dialect(Struct, frozen=True):
+    """What databases do not have in common. The defaults are SQLite's, where only one transaction writes at a time."""
+
+    lock: str = ""
+    """The statement, with {} for a table, after which no other transaction writes to the table before this one ends."""
+    unanswered: tuple[type[Exception], ...] = ()
+    """What is raised where the database may have committed, and could not say so."""
 
 
 class Fenced(Exception):  # noqa: N818 - the name says what happened
@@ -66,6 +76,8 @@ TABLES: Final = (
     """CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)""",
     """CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)""",
 )
+ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)
+"""The pauses before each time a database is asked whether it has committed: long enough for its restart."""
 
 
 class Ledger:
@@ -78,8 +90,10 @@ class Ledger:
         service: str,
         code_version: str,
         identity: Callable[[str], str] = str,
+        dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self._begin = begin
+        self._dialect = dialect
         self._service = service
         self._code_version = code_version
         self._identity = identity
@@ -104,24 +118,21 @@ class Ledger:
         identities = {topic: self._identity(topic) for topic in {place.topic for place in places}}  # asks the cluster
         with self.lock:
             with self._begin() as cursor:
-                for place in places:
-                    identity = identities[place.topic]
+                for place in sorted(places):
+                    # Writing first holds the row: nobody moves it between the question and the answer.
+                    cursor.execute(
+                        "INSERT INTO position (topic, part, identity, next, owner) VALUES (?, ?, ?, 0, ?)"
+                        " ON CONFLICT (topic, part) DO UPDATE SET owner = excluded.owner",
+                        (*place, identities[place.topic], self.owner),
+                    )
                     cursor.execute("SELECT next, identity FROM position WHERE topic = ? AND part = ?", place)
-                    row = cursor.fetchone()
-                    if row is None:
-                        cursor.execute(
-                            "INSERT INTO position (topic, part, identity, next, owner) VALUES (?, ?, ?, 0, ?)",
-                            (*place, identity, self.owner),
-                        )
-                        claimed[place] = 0
-                        continue
-                    if row[1] != identity:
+                    claimed[place], identity = cursor.fetchone()
+                    if identity != identities[place.topic]:
                         raise PositionLost(
-                            f"{place.topic}[{place.partition}] was read up to {row[0]} as {row[1]}, and is {identity} now: "
-                            f"the topic or the cluster was made again; restore it, or start {self._service} with a new database"
+                            f"{place.topic}[{place.partition}] was read up to {claimed[place]} as {identity}, and is"
+                            f" {identities[place.topic]} now: the topic or the cluster was made again; restore it, or start"
+                            f" {self._service} with a new database"
                         )
-                    cursor.execute("UPDATE position SET owner = ? WHERE topic = ? AND part = ?", (self.owner, *place))
-                    claimed[place] = row[0]
             self._next.update(claimed)
             self._relayed = self._last_letters = None  # another worker may have written them meanwhile
         return claimed
@@ -152,19 +163,26 @@ class Ledger:
         for record in records:
             moves[record.place] = max(moves.get(record.place, 0), record.offset + 1)
         with self.lock:
-            acknowledged = dict(self._acknowledged)
-            with self._begin() as cursor:
-                for place, following in moves.items():
-                    self._move(cursor, place, following)
-                yield cursor
-                for stream, number in acknowledged.items():
-                    cursor.execute(
-                        "INSERT INTO relay (stream, number) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE"
-                        " SET number = excluded.number WHERE relay.number < excluded.number",
-                        (stream, number),
-                    )
+            acknowledged = sorted(self._acknowledged.items())
+            complete = False
+            try:
+                with self._begin() as cursor:
+                    for place in sorted(moves):  # always in this order, so that no two workers wait for each other
+                        self._move(cursor, place, moves[place])
+                    yield cursor
+                    for stream, number in acknowledged:
+                        cursor.execute(
+                            "INSERT INTO relay (stream, number) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE"
+                            " SET number = excluded.number WHERE relay.number < excluded.number",
+                            (stream, number),
+                        )
+                    complete = True
+            except self._dialect.unanswered:
+                if not (complete and moves and self._committed(moves)):
+                    raise
             self._next.update(moves)
-            self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != acknowledged.get(s)}
+            saved = dict(acknowledged)
+            self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != saved.get(s)}
 
     def _move(self, cursor: Cursor, place: TopicPartition, following: int) -> None:
         known = self._next.get(place)
@@ -175,6 +193,25 @@ class Ledger:
         if known is None or cursor.rowcount != 1:
             raise Fenced(f"{place.topic}[{place.partition}] is no longer this worker's at {known}")
 
+    def _committed(self, moves: Mapping[TopicPartition, int]) -> bool:
+        """Whether a transaction whose commit was not answered was committed: then a position of it is where it moved to.
+
+        Where even that is not answered in time, the answer is no: the next try is refused then, and the worker starts anew.
+        """
+        place, following = min(moves.items())
+        for pause in ASK_AGAIN_SECONDS:
+            time.sleep(pause)
+            try:
+                with self._begin() as cursor:
+                    cursor.execute(  # an update, which waits for a commit that is still under way
+                        "UPDATE position SET owner = owner WHERE topic = ? AND part = ? AND next = ? AND owner = ?",
+                        (*place, following, self.owner),
+                    )
+                    return cursor.rowcount == 1
+            except self._dialect.unanswered:
+                continue
+        return False
+
     # --------------------------------------------------------------------------------- dead letters
 
     def bury(self, cursor: Cursor, letters: Sequence[DeadLetter]) -> None:
@@ -182,6 +219,8 @@ class Ledger:
         if not letters:
             return
         self._last_letters = None
+        if self._dialect.lock:  # letters of one partition number may come from several workers, and are relayed by number
+            cursor.execute(self._dialect.lock.format("dead_letter"))
         cursor.executemany(
             "INSERT INTO dead_letter (topic, part, record_offset, timestamp, key, value, headers,"
             " error, reason, path, attempts, code_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -194,8 +233,8 @@ class Ledger:
                     letter.record.value,
                     json.dumps([(name, value.hex()) for name, value in letter.record.headers]),
                     letter.error,
-                    letter.reason,
-                    letter.path,
+                    letter.reason.replace("\0", "\\0"),  # PostgreSQL's texts have no such character
+                    letter.path.replace("\0", "\\0"),
                     letter.attempts,
                     self._code_version,
                 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.forecast.domain import Deal
 from services.forecast.periods import FOREVER, business_day
@@ -21,14 +21,24 @@ IN_FORCE: Final = "valid_from <= :as_of AND valid_to > :as_of AND recorded_from 
 """What held at ``as_of``, as it was known at ``known_at`` (both inclusive)."""
 
 
-def sliced(table: str, columns: str) -> str:
-    """All rows of a history that are :data:`IN_FORCE`, by the index ``<table>_slice``.
+class Moment(NamedTuple):
+    """Business time and recorded time, both inclusive: what held at ``as_of``, as it was known at ``known_at``."""
 
-    It asks in two steps, what is known to this day and what was known then, because an index can be entered at a range of one
-    column only: so a live answer reads what holds now, and nothing of the past.
+    as_of: int
+    known_at: int = FOREVER - 1
+
+
+def sliced(table: str, columns: str, moment: Moment) -> str:
+    """All rows of a history that are :data:`IN_FORCE` at a moment, by the index ``<table>_slice``.
+
+    What is known to this day and what was known then are asked for in two steps, because an index can be entered at a range of one
+    column only: so an answer by what is known now reads what holds to this day, and nothing that was corrected since.
     """
     rows = f"SELECT {columns} FROM {table} INDEXED BY {table}_slice WHERE {IN_FORCE}"
-    return f"({rows} AND recorded_to = {FOREVER} UNION ALL {rows} AND recorded_to < {FOREVER})"
+    known_now = f"{rows} AND recorded_to = {FOREVER}"
+    if moment.known_at >= FOREVER - 1:
+        return f"({known_now})"
+    return f"({known_now} UNION ALL {rows} AND recorded_to < {FOREVER})"
 
 
 SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")

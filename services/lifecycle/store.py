@@ -1,26 +1,25 @@
-"""The store of lifecycle: the eventsourcing library's recorders, one table of events per shard, in one file.
+"""The store of lifecycle: the eventsourcing library's recorders, one table of events per shard, in one database.
 
 What a poll brings about is one transaction: events, positions, dead letters (:class:`events.bus.ledger.Ledger`) and the
 instants at which recycled leads come back. The notification log of each shard's table is its outgoing stream.
 """
 
-import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from msgspec import Struct
 
+from events.bus.database import Database
+from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Cursor, DeadLetter, Fenced, Ledger, Outgoing
 from events.facts import FactRef
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
-from services.lifecycle.domain.events import AnyEvent, FactAccepted
+from services.lifecycle.domain.events import EVENTS, AnyEvent, FactAccepted
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.mapper import FORWARDED, Forwarded, fact_from_bytes, from_bytes, to_bytes
@@ -30,6 +29,7 @@ _WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
     customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"""
 _WAKE_INDEX: Final = "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)"
 _QUERY_VALUES_MAX: Final = 500
+_PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event is not FactAccepted), FORWARDED)
 
 
 class Wake(Struct, frozen=True):
@@ -70,47 +70,39 @@ def _ours(name: str) -> str:
 
 
 class Store:
-    """Records by customer, in shards. Thread-safe for reading; one thread writes."""
+    """Records by customer, in shards. Thread-safe for reading; one thread writes. A path stands for an SQLite file."""
 
-    def __init__(self, path: Path | str, shards: int, *, code_version: str, identity: Callable[[str], str] = str) -> None:
-        self._datastore = SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=15)
-        self._recorders = [
-            SQLiteApplicationRecorder(self._datastore, events_table_name=f"shard_{shard:03d}_events") for shard in range(shards)
-        ]
-        for recorder in self._recorders:
-            recorder.create_table()
-        with self._begin() as cursor:
-            cursor.execute(_WAKE_TABLE)
-            cursor.execute(_WAKE_INDEX)
-        self.ledger: Final = Ledger(self._begin, service="lifecycle", code_version=code_version, identity=identity)
+    def __init__(
+        self, database: Database | Path | str, shards: int, *, code_version: str, identity: Callable[[str], str] = str
+    ) -> None:
+        self._database = SQLite(database) if isinstance(database, Path | str) else database
+        self._begin, self._read = self._database.begin, self._database.read
+        with self._database.prepare():
+            self._tables = [self._database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
+            with self._begin() as cursor:
+                cursor.execute(_WAKE_TABLE)
+                cursor.execute(_WAKE_INDEX)
+            self.ledger: Final = Ledger(
+                self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self._database.dialect
+            )
 
     @property
     def shards(self) -> int:
         """How many shards there are: partitions of every customer-keyed topic."""
-        return len(self._recorders)
+        return len(self._tables)
 
     def close(self) -> None:
-        """Close the file."""
-        self._datastore.close()
-
-    @contextmanager
-    def _begin(self) -> Iterator[sqlite3.Cursor]:
-        with self._datastore.transaction(commit=True) as cursor:
-            yield cursor.sqlite_cursor
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Cursor]:
-        with self._datastore.transaction(commit=False) as cursor:
-            yield cursor.sqlite_cursor
+        """Close the database."""
+        self._database.close()
 
     # ---------------------------------------------------------------------------------------- records
 
     def load(self, shard: int, customers: Collection[str], policy: Policy) -> dict[str, Record]:
         """The records of some customers of a shard; one that nothing is known of is left out."""
-        table = self._recorders[shard].events_table_name
+        table = self._tables[shard].events_table_name
         facts: defaultdict[str, list[FactAccepted]] = defaultdict(list)
         versions: dict[str, int] = {}
-        asked = list(customers)
+        asked = [customer for customer in customers if "\0" not in customer]  # PostgreSQL cannot be asked that, no id has it
         with self._read() as cursor:
             for start in range(0, len(asked), _QUERY_VALUES_MAX):
                 some = asked[start : start + _QUERY_VALUES_MAX]
@@ -135,20 +127,20 @@ class Store:
 
     def events_of(self, shard: int, customer_id: str) -> list[tuple[int, AnyEvent]]:
         """All events of a customer's record with their versions, oldest first."""
-        stored = self._recorders[shard].select_events(customer_id)
+        stored = self._tables[shard].select_events(customer_id)
         events = ((row.originator_version, from_bytes(row.topic, row.state)) for row in stored)
         return [(version, event) for version, event in events if not isinstance(event, Forwarded)]
 
     def has_forwarded(self, shard: int, name: str) -> bool:
         """Whether a message of that name was ever sent from a shard."""
-        return bool(self._recorders[shard].select_events(_ours(name), limit=1))
+        return bool(self._tables[shard].select_events(_ours(name), limit=1))
 
     def customers(self) -> int:
         """How many customer records there are."""
         count = 0
         with self._read() as cursor:
-            for recorder in self._recorders:
-                cursor.execute(f"SELECT count(DISTINCT originator_id) FROM {recorder.events_table_name} WHERE topic = 'fact'")
+            for table in self._tables:
+                cursor.execute(f"SELECT count(DISTINCT originator_id) FROM {table.events_table_name} WHERE topic = 'fact'")
                 count += cursor.fetchone()[0]
         return count
 
@@ -159,8 +151,8 @@ class Store:
         """
         last: dict[int, int] = {}
         with self.ledger.transaction(records) as cursor:
-            for shard, events in work.events.items():
-                last[shard] = self._insert(cursor, shard, events)
+            for shard in sorted(work.events):  # always in this order, so that no two workers wait for each other
+                last[shard] = self._insert(cursor, shard, work.events[shard])
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
             for customer_id, (shard, wake) in work.wakes.items():
@@ -169,8 +161,8 @@ class Store:
 
     def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
         try:
-            numbers = self._recorders[shard]._insert_events(cursor, events)  # type: ignore[arg-type]
-        except (IntegrityError, sqlite3.IntegrityError) as error:
+            numbers = self._tables[shard].append(cursor, events)
+        except IntegrityError as error:
             raise Fenced(f"another worker has written to shard {shard}: {error}") from error
         assert numbers
         return numbers[-1]
@@ -179,19 +171,17 @@ class Store:
 
     def last_number(self, shard: int) -> int:
         """The number of the newest entry of a shard's stream."""
-        return self._recorders[shard].max_notification_id() or 0
+        return self._tables[shard].max_notification_id() or 0
 
     def outgoing(self, shard: int, after: int, limit: int) -> list[Outgoing]:
-        """Entries of a shard's stream: what each stored event publishes."""
-        notifications = self._recorders[shard].select_notifications(after + 1, limit)
+        """Entries of a shard's stream: what each stored event publishes. Accepted facts, which publish nothing, are left out."""
+        notifications = self._tables[shard].select_notifications(after + 1, limit, topics=_PUBLISHED)
         return [
             Outgoing(each.id, self._messages(str(each.originator_id), each.originator_version, each.topic, each.state))
             for each in notifications
         ]
 
     def _messages(self, customer_id: str, version: int, topic: str, state: bytes) -> tuple[Message, ...]:
-        if topic == FactAccepted.TOPIC:
-            return ()
         event = from_bytes(topic, state)
         if not isinstance(event, Forwarded):
             return messages_of(customer_id, version, event)
@@ -226,6 +216,7 @@ def _set_wake(cursor: Cursor, shard: int, customer_id: str, wake: Wake | None) -
         cursor.execute("DELETE FROM wake WHERE customer_id = ?", (customer_id,))
         return
     cursor.execute(
-        "INSERT OR REPLACE INTO wake (customer_id, shard, at, source, id) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO wake (customer_id, shard, at, source, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT (customer_id) DO UPDATE"
+        " SET shard = excluded.shard, at = excluded.at, source = excluded.source, id = excluded.id",
         (customer_id, shard, wake.at, wake.recycling.source, wake.recycling.id),
     )

@@ -1,19 +1,18 @@
-"""The desk's log: the eventsourcing library's recorder and notification log, in one SQLite file with the positions.
+"""The desk's log: the eventsourcing library's recorder and notification log, in one database with the positions.
 
 A row is an event of a customer, or a version of rules or directory that was applied. The order of rows is the order of all
 decisions, and the notification log is the outgoing stream.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from eventsourcing.persistence import IntegrityError, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from events.bus.database import Database
+from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
 from services.routing.domain.story import (
     Assigned,
@@ -54,20 +53,26 @@ _DIRECTORY: Final = "\x01directory"
 
 
 class Store:
-    """The database of routing. Thread-safe for reading; one thread writes."""
+    """The database of routing. Thread-safe for reading; one thread writes. A path stands for an SQLite file."""
 
-    def __init__(self, path: Path | str, *, code_version: str, identity: Callable[[str], str] = str) -> None:
-        self._datastore = SQLiteDatastore(str(path), originator_id_type="text", lock_timeout=15)
-        self._recorder = SQLiteApplicationRecorder(self._datastore, events_table_name="desk_events")
-        self._recorder.create_table()
+    def __init__(self, database: Database | Path | str, *, code_version: str, identity: Callable[[str], str] = str) -> None:
+        self._database = SQLite(database) if isinstance(database, Path | str) else database
         self._names = {event: name for name, event in NAMES.items()}
         self._decoders = {name: msgspec.json.Decoder(event) for name, event in NAMES.items()}
         self._encoder = msgspec.json.Encoder(order="deterministic")
-        self.ledger: Final = Ledger(self._begin, service="routing", code_version=code_version, identity=identity)
+        with self._database.prepare():
+            self._table = self._database.events("desk_events")
+            self.ledger: Final = Ledger(
+                self._database.begin,
+                service="routing",
+                code_version=code_version,
+                identity=identity,
+                dialect=self._database.dialect,
+            )
 
     def close(self) -> None:
-        """Close the file."""
-        self._datastore.close()
+        """Close the database."""
+        self._database.close()
 
     def append(self, cursor: Cursor, before: State, events: Sequence[Event]) -> int | None:
         """Write events that follow a state, within a transaction of the ledger; the number of the last one."""
@@ -78,36 +83,33 @@ class Store:
             grown[stream] = grown.get(stream, count) + 1
             rows.append(StoredEvent(stream, grown[stream], self._names[type(event)], self._encoder.encode(event)))
         try:
-            numbers = self._recorder._insert_events(cursor, rows)  # type: ignore[arg-type]
-        except (IntegrityError, sqlite3.IntegrityError) as error:
+            numbers = self._table.append(cursor, rows)
+        except IntegrityError as error:
             raise Fenced(f"another desk has written to the log: {error}") from error
         return numbers[-1] if numbers else None
 
     def replay(self) -> Iterator[Event]:
         """Every event, in the order of decisions."""
         after = 0
-        while rows := self._recorder.select_notifications(after + 1, _REPLAY_ROWS):
+        while rows := self._table.select_notifications(after + 1, _REPLAY_ROWS):
             for row in rows:
                 yield self._decoders[row.topic].decode(row.state)
             after = rows[-1].id
 
     def events_of(self, customer_id: str) -> list[Event]:
         """Everything that was decided about a record, oldest first."""
-        return [self._decoders[row.topic].decode(row.state) for row in self._recorder.select_events(customer_id)]
+        if "\0" in customer_id:  # PostgreSQL cannot be asked that, no id has it
+            return []
+        return [self._decoders[row.topic].decode(row.state) for row in self._table.select_events(customer_id)]
 
     def last_number(self) -> int:
         """The number of the newest entry of the outgoing stream."""
-        return self._recorder.max_notification_id() or 0
+        return self._table.max_notification_id() or 0
 
     def outgoing(self, after: int, limit: int) -> list[Outgoing]:
         """Entries of the outgoing stream: what each event publishes."""
-        rows = self._recorder.select_notifications(after + 1, limit)
+        rows = self._table.select_notifications(after + 1, limit)
         return [Outgoing(row.id, messages_of(self._decoders[row.topic].decode(row.state))) for row in rows]
-
-    @contextmanager
-    def _begin(self) -> Iterator[sqlite3.Cursor]:
-        with self._datastore.transaction(commit=True) as cursor:
-            yield cursor.sqlite_cursor
 
 
 def _stream(state: State, event: Event) -> tuple[str, int]:

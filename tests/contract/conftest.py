@@ -5,16 +5,24 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from events.record import TopicPartition
+from tests.containers import container_database, kafka_container, postgres_container, skip_without_engine  # noqa: F401 - fixtures
 from tests.contract.bench import Bench, KafkaBench, MemoryBench, Reader, Reading
 
+KINDS = ["memory", pytest.param("kafka", marks=pytest.mark.kafka), pytest.param("kafka_container", marks=pytest.mark.docker)]
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_without_engine(items)
+
+
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest, unique: Callable[[str], str]) -> Iterator[Bench]:
     """A bus of each kind."""
     if request.param == "memory":
         yield MemoryBench(unique)
     else:
-        real = KafkaBench(request.getfixturevalue("kafka").bootstrap, unique)
+        broker = request.getfixturevalue(request.param)
+        real = KafkaBench(broker if isinstance(broker, str) else broker.bootstrap, unique)
         yield real
         real.close()
 

@@ -1,13 +1,18 @@
-"""The ledger's promises: position and effect together, one owner, nothing of a refused transaction."""
+"""The ledger's promises: position and effect together, one owner, nothing of a refused transaction. On every database."""
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eventsourcing.persistence import IntegrityError, OperationalError
 
 from events.bus import PositionLost
-from events.bus.ledger import DeadLetter, Fenced, Ledger
+from events.bus.database import open_database
+from events.bus.ledger import Cursor, DeadLetter, Dialect, Fenced, Ledger
 from events.record import Message, Record, TopicPartition
 from tests.events.bus.toy import Database
 
@@ -23,14 +28,45 @@ def records(first: int, count: int, place: TopicPartition = PLACE) -> list[Recor
     ]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Ledgers on one database, each with a connection of its own, as workers in several processes have it."""
-    databases: list[Database] = []
+KINDS = [
+    "connection",
+    "sqlite",
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param("postgres container", marks=pytest.mark.docker),
+]
 
-    def made(kind: type[Ledger] = Ledger, identity: Callable[[str], str] = str) -> Ledger:
-        databases.append(Database(tmp_path / "toy.sqlite"))
-        return kind(databases[-1].begin, service="toy", code_version="7", identity=identity)
+
+@pytest.fixture(params=KINDS)
+def open_toy(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    """Opens the test's database anew: a connection of SQLite, as the forecast has it, or what the other services have."""
+    file = tmp_path / "toy.sqlite"
+    if request.param == "connection":
+        return lambda: Database(file)
+    setting = "sqlite"
+    if request.param == "postgres":
+        setting = request.getfixturevalue("postgres").database()
+    elif request.param == "postgres container":
+        setting = request.getfixturevalue("container_database")
+
+    def opened() -> Any:
+        database = open_database(setting, file, schema="toy")
+        with database.prepare(), database.begin() as cursor:
+            cursor.execute("CREATE TABLE IF NOT EXISTS fact (topic TEXT, part INTEGER, record_offset BIGINT, key BLOB, value BLOB)")
+        return database
+
+    return opened
+
+
+@pytest.fixture
+def make(open_toy: Callable[[], Any]) -> Iterator[Make]:
+    """Ledgers on one database, each with a connection of its own, as workers in several processes have it."""
+    databases: list[Any] = []
+
+    def made(kind: type[Ledger] = Ledger, identity: Callable[[str], str] = str, **options: Any) -> Ledger:
+        database = open_toy()
+        databases.append(database)
+        options = {"begin": database.begin, "dialect": getattr(database, "dialect", Dialect()), **options}
+        return kind(service="toy", code_version="7", identity=identity, **options)
 
     yield made
     for database in databases:
@@ -45,7 +81,7 @@ def write(ledger: Ledger, batch: list[Record]) -> None:
 
 def written(ledger: Ledger) -> list[int]:
     with ledger.transaction() as cursor:
-        cursor.execute("SELECT record_offset FROM fact ORDER BY rowid")
+        cursor.execute("SELECT record_offset FROM fact ORDER BY topic, part, record_offset")
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -73,7 +109,8 @@ def test_effect_and_position_are_written_together_or_not_at_all(make: Make) -> N
     ledger = make()
     ledger.claim([PLACE])
     batch = records(0, 5)
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"), ledger.transaction(batch) as cursor:
+    refused = pytest.raises((sqlite3.IntegrityError, IntegrityError), match=r"(?i)unique")
+    with refused, ledger.transaction(batch) as cursor:
         ledger.bury(cursor, [DeadLetter(record=batch[0], error="Bug", reason="buried twice")] * 2)
     assert ledger.dead_letters() == {}
     assert written(ledger) == []
@@ -226,10 +263,24 @@ def test_relay_positions_are_not_saved_with_a_transaction_that_fails(make: Make)
     assert make().relay_positions(["a"]) == {"a": 5}
 
 
-def test_settling_with_nothing_to_save_writes_nothing(make: Make) -> None:
-    ledger, other = make(), make()
-    with other.transaction():  # holds the write lock
-        ledger.settle()
+def test_settling_with_nothing_to_save_writes_nothing(make: Make, open_toy: Callable[[], Any]) -> None:
+    begun: list[str] = []
+    counted = open_toy()
+
+    @contextmanager
+    def begin() -> Iterator[Cursor]:
+        begun.append("a transaction")
+        with counted.begin() as cursor:
+            yield cursor
+
+    ledger = make(begin=begin)
+    begun.clear()
+    ledger.settle()
+    assert begun == []
+    ledger.acknowledged("a", 1)
+    ledger.settle()
+    assert begun == ["a transaction"]
+    counted.close()
 
 
 def test_a_relay_position_never_goes_back(make: Make) -> None:
@@ -239,3 +290,98 @@ def test_a_relay_position_never_goes_back(make: Make) -> None:
     late.acknowledged("a", 5)
     late.settle()
     assert make().relay_positions(["a"]) == {"a": 9}
+
+
+def test_a_reason_may_hold_what_no_text_of_a_database_does(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    (record,) = records(0, 1)
+    with ledger.transaction([record]) as cursor:
+        ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason="a\0b", path="$\0")])
+    why = dict(ledger.dead_letter_stream(0, 0, 1)[0].messages[0].headers)
+    assert (why["dl_reason"], why["dl_path"]) == (b"a\\0b", b"$\\0")
+
+
+def test_workers_that_claim_the_same_logs_at_once_have_one_owner(make: Make) -> None:
+    places = [TopicPartition("in", number) for number in range(24)]
+    workers = [make() for _ in range(4)]
+    start = threading.Barrier(len(workers))
+    failed: list[BaseException] = []
+
+    def claim(worker: Ledger, mine: list[TopicPartition]) -> None:
+        start.wait()
+        try:
+            worker.claim(mine)
+        except (sqlite3.OperationalError, OperationalError) as error:  # SQLite says that it is busy: the loop tries again
+            failed.append(error)
+
+    threads = [
+        threading.Thread(target=claim, args=(worker, places[:: -1 if number % 2 else 1])) for number, worker in enumerate(workers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) < len(workers)
+    with workers[0].transaction() as cursor:
+        cursor.execute("SELECT count(*), count(DISTINCT owner), min(owner) FROM position")
+        ((count, owners, owner),) = cursor.fetchall()
+    assert (count, owners) == (len(places), 1)
+    for worker in workers:
+        if worker.owner == owner:
+            write(worker, records(0, 1))
+        elif worker.owned():
+            with pytest.raises(Fenced):
+                write(worker, records(0, 1))
+
+
+class Line:
+    """The way to a database, on which answers get lost: ``lose`` says how many, and whether what was said arrived before."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin = begin
+        self.lost = 0
+        self.arrives = True
+
+    @contextmanager
+    def begin(self) -> Iterator[Cursor]:
+        if self.lost > 0 and not self.arrives:
+            with self._begin() as cursor:
+                yield cursor
+                self.lost -= 1
+                raise ConnectionError("lost before the commit arrived")
+        with self._begin() as cursor:
+            yield cursor
+        if self.lost > 0:
+            self.lost -= 1
+            raise ConnectionError("lost after the commit arrived")
+
+
+@pytest.mark.parametrize("questions", [0, 2])
+def test_a_commit_whose_answer_is_lost_counts_once(make: Make, open_toy: Callable[[], Any], questions: int) -> None:
+    database = open_toy()
+    line = Line(database.begin)
+    ledger = make(begin=line.begin, dialect=Dialect(unanswered=(ConnectionError,)))
+    ledger.claim([PLACE])
+    ledger.acknowledged("a", 5)
+    line.lost = 1 + questions  # the commit's, and those of the first questions whether it was one
+    write(ledger, records(0, 5))
+    assert ledger.fresh(records(0, 7)) == records(5, 2)
+    write(ledger, records(5, 2))
+    assert written(ledger) == list(range(7))
+    assert make().relay_positions(["a"]) == {"a": 5}
+    database.close()
+
+
+def test_a_commit_that_never_arrived_is_tried_again(make: Make, open_toy: Callable[[], Any]) -> None:
+    database = open_toy()
+    line = Line(database.begin)
+    ledger = make(begin=line.begin, dialect=Dialect(unanswered=(ConnectionError,)))
+    ledger.claim([PLACE])
+    line.lost, line.arrives = 1, False
+    with pytest.raises(ConnectionError):
+        write(ledger, records(0, 5))
+    assert written(ledger) == []
+    write(ledger, records(0, 5))
+    assert written(ledger) == list(range(5))
+    database.close()

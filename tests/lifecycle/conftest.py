@@ -11,9 +11,9 @@ from tests.lifecycle.harness import Lifecycle
 
 
 @pytest.fixture
-def lifecycle(tmp_path: Path) -> Iterator[Lifecycle]:
-    """A worker with an empty database."""
-    running = Lifecycle(tmp_path / "lifecycle.sqlite")
+def lifecycle(tmp_path: Path, database: str) -> Iterator[Lifecycle]:
+    """A worker with an empty database of each kind."""
+    running = Lifecycle(tmp_path / "lifecycle.sqlite", database=database)
     yield running
     for store in running.stores:
         store.close()

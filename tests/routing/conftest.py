@@ -9,8 +9,8 @@ from tests.routing.harness import Routing
 
 
 @pytest.fixture
-def routing(tmp_path: Path) -> Iterator[Routing]:
-    """A process of routing with an empty database."""
-    running = Routing(tmp_path)
+def routing(tmp_path: Path, database: str) -> Iterator[Routing]:
+    """A process of routing with an empty database of each kind."""
+    running = Routing(tmp_path, database=database)
     yield running
     running.close()

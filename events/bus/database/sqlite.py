@@ -1,0 +1,60 @@
+"""SQLite: one file, one writer at a time. Commits are on the disk when they return (WAL, ``synchronous=FULL``)."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+
+from events.bus.database import CannotOpen
+from events.bus.ledger import Cursor, Dialect
+
+LOCK_SECONDS_MAX: Final = 15
+"""How long to wait for another writer."""
+
+
+class SQLiteEvents(SQLiteApplicationRecorder):
+    """A table of events (``events.bus.database.EventTable``)."""
+
+    def append(self, cursor: Cursor, events: Sequence[StoredEvent]) -> Sequence[int]:
+        try:
+            return self._insert_events(cursor, events) or ()  # type: ignore[arg-type]
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(str(error)) from error
+
+
+class SQLite:
+    """A file (``events.bus.database.Database``)."""
+
+    def __init__(self, file: Path | str) -> None:
+        self.dialect = Dialect()
+        self._file = file
+        self._datastore = SQLiteDatastore(str(file), originator_id_type="text", lock_timeout=LOCK_SECONDS_MAX)
+
+    @contextmanager
+    def prepare(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, PersistenceError) as error:
+            raise CannotOpen(f"the database {self._file} cannot be opened: {error}") from error
+
+    @contextmanager
+    def begin(self) -> Iterator[sqlite3.Cursor]:
+        with self._datastore.transaction(commit=True) as cursor:
+            yield cursor.sqlite_cursor
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Cursor]:
+        with self._datastore.transaction(commit=False) as cursor:
+            yield cursor.sqlite_cursor
+
+    def events(self, table: str) -> SQLiteEvents:
+        recorder = SQLiteEvents(self._datastore, events_table_name=table)
+        recorder.create_table()
+        return recorder
+
+    def close(self) -> None:
+        self._datastore.close()
