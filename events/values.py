@@ -201,6 +201,7 @@ def parse_instant(text: str) -> int:
     return instant
 
 
+@lru_cache(maxsize=1024)
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with as many decimals as needed: the one spelling in which Handoff writes an instant."""
     seconds, fraction = divmod(instant, NANOSECONDS)

@@ -3,9 +3,11 @@
 In come records, out go what the worker's transaction says and what its outgoing streams hold. The loop keeps nothing: positions
 and relay numbers are the worker's, in its database, in the same transaction as what they are about.
 
-Errors are of three kinds. *Transient* (the bus or the database does not answer): the same again, after a pause, and nothing moves.
-*Bug* (anything unexpected from ``process``): the batch is halved until the one record is found, which is rejected after its third
-try. *Final* (another worker has the partitions, a position is lost, anything unexpected elsewhere): ``run`` raises.
+Errors are of three kinds. *Transient* (the bus or the database does not answer, or cannot do its work: a full disk, a missing
+table): the same again, after a pause, and nothing moves. *Bug* (anything unexpected from ``process``): the batch is halved until
+the one record is found, which is rejected after its third try; when one customer after the other would be rejected, it is not
+their records that are wrong, and the loop stands still instead. *Final* (another worker has the partitions, a position is lost,
+anything unexpected elsewhere): ``run`` raises.
 """
 
 import logging
@@ -19,25 +21,29 @@ from msgspec.structs import replace
 
 from events.bus import Bus, BusError, Consumer, PositionLost
 from events.bus.ledger import Fenced
-from events.bus.progress import Progress, Snapshot, State, lag_seconds, unread
+from events.bus.progress import Progress, Snapshot, lag_seconds, unread
 from events.bus.relay import Relay
 from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 
-__all__ = ["TRANSIENT", "Loop", "Progress", "State", "Worker"]
-
 log = logging.getLogger(__name__)
 
 TRANSIENT: Final[tuple[type[Exception], ...]] = (BusError, sqlite3.OperationalError)
-"""What is tried again without end, unless a service says otherwise. SQLite's own logic errors are not meant, see below."""
+"""What is tried again without end, unless a service says otherwise. No ``OperationalError`` is ever the fault of a record."""
 ATTEMPTS_MAX: Final = 3
 """How often one record is tried before it is rejected as a bug."""
+BUGGY_KEYS_MAX: Final = 10
+"""Records of so many keys are rejected in a row; one more, and the loop stands still until it can take something in."""
 ANSWER_POLL_SECONDS: Final = 0.02
 """How long to wait for records while deliveries are on their way, so that these are noted soon."""
 FINISH_SECONDS: Final = 5.0
 """How long a clean end waits for deliveries. What is not acknowledged by then is sent again at the next start."""
 PAUSE_SLICE_SECONDS: Final = 0.05
 """How soon a pause notices that it should stop."""
+
+
+class Standstill(Exception):  # noqa: N818 - the name says what happened
+    """What is wrong lies not in single records: rejecting more of them would only lose them. Tried again without end."""
 
 
 class _Part(NamedTuple):
@@ -86,6 +92,7 @@ class Loop:
         self._relay = Relay(bus, worker, in_flight_max=in_flight_max)
         self._consumer: Consumer | None = None
         self._parts: deque[_Part] = deque()
+        self._buggy_keys: set[bytes | None] = set()
         self._newest: dict[TopicPartition, int] = {}
         self._joined = False
         self._failures = 0
@@ -196,6 +203,7 @@ class Loop:
                 raise
             self._isolate(part, error)
         else:
+            self._buggy_keys.clear()
             self._passed(part.records)
 
     def _isolate(self, part: _Part, bug: Exception) -> None:
@@ -210,10 +218,21 @@ class Loop:
             self._parts[0] = _Part(records, failures)
         else:
             record = records[0]
+            self._suspect(record, bug)
             self._worker.reject(record, bug, failures)
             self._passed(records)
             self._snapshot = replace(self._snapshot, rejected=self._snapshot.rejected + 1)
             log.error("%s[%d] at %d is rejected as a bug", record.topic, record.partition, record.offset, exc_info=bug)
+
+    def _suspect(self, record: Record, bug: Exception) -> None:
+        """Raise ``Standstill`` where too many keys in a row have bugs: then it is the code, or what it stands on."""
+        if len(self._buggy_keys | {record.key}) > BUGGY_KEYS_MAX:
+            raise Standstill(
+                f"the records of {BUGGY_KEYS_MAX} keys in a row were rejected, and {record.topic}[{record.partition}] at"
+                f" {record.offset} fails too ({type(bug).__name__}: {str(bug)[:300]}): nothing more is rejected;"
+                " mend the service, or what it stands on"
+            ) from bug
+        self._buggy_keys.add(record.key)
 
     def _passed(self, records: Sequence[Record]) -> None:
         self._parts.popleft()
@@ -247,9 +266,7 @@ class Loop:
         self._worker.release(places)
 
     def _is_transient(self, error: Exception) -> bool:
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-            return False  # a wrong statement or a missing table: waiting does not help
-        return isinstance(error, self._transient)
+        return isinstance(error, (*self._transient, Standstill))
 
     def _put_off(self, error: Exception) -> float:
         if not self._failures:

@@ -75,10 +75,6 @@ class Directories:
         version = in_force((version for version, _ in versions.values()), instant)
         return versions[version.version][1] if version else Reps(None, {})
 
-    def last_due(self, instant: int) -> int:
-        """Which version holds at an instant, as a number that tells it from the others; 0 where there is none."""
-        return self.at(instant).version or 0
-
     def behind(self) -> int:
         """How many offsets of the topic are not yet read. Raises ``BusError``."""
         return max(0, self._end() - (self._known.position or 0))

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from services.forecast.domain import Deal, Segment
-from services.forecast.periods import FOREVER, Period
-from services.forecast.store import IN_FORCE, sliced
+from services.forecast.periods import Period
+from services.forecast.store import IN_FORCE, Moment, sliced
 
 _HALF: Final = 32
 _LOW: Final = (1 << _HALF) - 1
@@ -31,13 +31,6 @@ GROUP_COLUMNS: Final = {
     "source": "source",
 }
 """By which column deals are grouped; team and region are found by the owner, a quarter by the day, a stage by the customer."""
-
-
-class Moment(NamedTuple):
-    """Business time and recorded time, both inclusive: what held at ``as_of``, as it was known at ``known_at``."""
-
-    as_of: int
-    known_at: int = FOREVER - 1
 
 
 class Listed(NamedTuple):
@@ -81,16 +74,17 @@ class Figures:
 
         With a period, categories are added up too, and one day stands for all that lie in it, another for all that do not.
         """
-        group = "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "", "NULL")
-        day = "day" if by == "quarter" else "NULL"
+        keys = {"key": "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "")}
+        keys |= {"state": "state", "currency": "currency", "probability": "probability", "day": "day" if by == "quarter" else None}
         if period is not None:
-            day = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
+            keys["day"] = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
+        grouped = {name: column for name, column in keys.items() if column is not None}
         amounts = _AMOUNTS[:1] if period is None else _AMOUNTS
         sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in amounts)
-        deals = sliced("deal_history", f"{group} AS key, state, currency, probability, {day} AS day, {', '.join(amounts)}")
+        deals = sliced("deal_history", ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts]), moment)
         rows = self._connection.execute(
-            f"SELECT key, state, currency, probability, day, count(*), count(*) - count(amount), {sums} FROM {deals}"
-            " GROUP BY key, state, currency, probability, day",
+            f"SELECT {', '.join(name if name in grouped else 'NULL' for name in keys)}, count(*), count(*) - count(amount), {sums}"
+            f" FROM {deals} GROUP BY {', '.join(grouped)}",
             {**moment._asdict(), **(period._asdict() if period else {})},
         )
         found = [Segment(*row[:7], *_joined(row[7:])) for row in rows]
@@ -101,12 +95,12 @@ class Figures:
 
     def stages(self, moment: Moment) -> dict[str, str]:
         """The stage of every customer's record at a moment."""
-        rows = self._connection.execute(f"SELECT * FROM {sliced('status_history', 'customer_id, stage')}", moment._asdict())
+        rows = self._connection.execute(f"SELECT * FROM {sliced('status_history', 'customer_id, stage', moment)}", moment._asdict())
         return dict(rows.fetchall())
 
     def currencies(self, moment: Moment) -> dict[str, int]:
         """How many deals there are in each currency at a moment."""
-        deals = sliced("deal_history", "currency")
+        deals = sliced("deal_history", "currency", moment)
         query = f"SELECT currency, count(*) FROM {deals} WHERE currency IS NOT NULL GROUP BY currency"
         return dict(self._connection.execute(query, moment._asdict()).fetchall())
 

@@ -1,8 +1,9 @@
 """Probes, metrics and status: whether the service lives, does its work, and how far it has come."""
 
+import sqlite3
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -14,7 +15,7 @@ from services.forecast.directory import Directories
 from services.forecast.figures import Figures
 from services.forecast.store import Readers
 
-SERVICE = "forecast"
+SERVICE: Final = "forecast"
 
 
 def router(readers: Readers, directories: Directories, progress: Callable[[], Progress], registry: CollectorRegistry) -> APIRouter:
@@ -61,12 +62,19 @@ def router(readers: Readers, directories: Directories, progress: Callable[[], Pr
 
 def checks(readers: Readers, directories: Directories, now: Progress) -> list[dict[str, Any]]:
     """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
-    with readers.snapshot() as connection:
-        bugs = Figures(connection).dead_letters().get("Bug", 0)
-    known = directories.position is not None
-    return [
+    read = directories.position is not None
+    known = [
         {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state},
-        {"name": "directory", "ok": known, "detail": directories.problem or ("" if known else "it was not read yet")},
+        {"name": "directory", "ok": read, "detail": directories.problem or ("" if read else "it was not read yet")},
+    ]
+    try:
+        with readers.snapshot() as connection:
+            bugs = Figures(connection).dead_letters().get("Bug", 0)
+    except sqlite3.Error as error:
+        return [*known, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
+    return [
+        *known,
+        {"name": "database", "ok": True, "detail": ""},
         {"name": "bugs", "ok": bugs == 0, "detail": f"{bugs} records were buried as bugs: they wait for a fix" if bugs else ""},
     ]
 

@@ -16,12 +16,14 @@ from events.topics import LIFECYCLE
 from services.forecast import changes, parts, view
 from services.forecast.changes import Change
 from services.forecast.metrics import Metrics
-from services.forecast.store import Store
 from services.forecast.view import Customer
 
 GROUP: Final = "forecast"
 """The name of the consumer group, which lag tools look for."""
 TOPICS: Final = (LIFECYCLE.name,)
+
+PENDING_COUNTED_MAX: Final = 1000
+"""More dead letters of one partition that wait to be published are not counted: any number says that it is not settled."""
 
 Outcome = Literal["applied", "held", "ignored", "repeated", "refused"]
 """Ignored: it says nothing about deals or statuses."""
@@ -37,18 +39,14 @@ class Arrival(NamedTuple):
 class Inbound:
     """Takes ``crm.lifecycle.v1`` in (``events.bus.loop.Worker``)."""
 
-    def __init__(self, store: Store, ledger: Ledger, metrics: Metrics, zone: tzinfo) -> None:
-        self._store = store
+    def __init__(self, ledger: Ledger, metrics: Metrics, zone: tzinfo) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._zone = zone
-        self._acknowledged: dict[str, int] = {}
-        self._last: dict[str, int] | None = None
 
     # ------------------------------------------------------------------------------------ partitions
 
     def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._last = None
         return self._ledger.claim(places)
 
     def release(self, places: Collection[TopicPartition]) -> None:
@@ -69,15 +67,12 @@ class Inbound:
                 outcomes[self._take(cursor, arrival, customers, letters)] += 1
             view.save(cursor, customers)
             self._ledger.bury(cursor, letters)
-        if letters:
-            self._last = None
         self._metrics.took(outcomes)
 
     def reject(self, record: Record, error: BaseException, attempts: int) -> None:
         reason = f"{type(error).__name__}: {error}"[:2000]
         with self._ledger.transaction([record]) as cursor:
             self._ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason=reason, attempts=attempts)])
-        self._last = None
         self._metrics.took({"refused": 1})
 
     def _read(self, record: Record) -> Arrival:
@@ -126,45 +121,16 @@ class Inbound:
     # -------------------------------------------------------------------------- outgoing: dead letters
 
     def streams(self) -> Mapping[str, int]:
-        self._acknowledged = self._ledger.relay_positions({_stream(partition) for partition in self._ledger.owned()})
-        return self._acknowledged
+        return self._ledger.relay_positions([f"dead-letter[{partition}]" for partition in sorted(self._ledger.owned())])
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        if self._last_numbers().get(stream, 0) <= after:
-            return ()
-        return self._ledger.dead_letter_stream(_partition(stream), after, limit)
+        return self._ledger.dead_letter_stream(int(stream.removeprefix("dead-letter[").removesuffix("]")), after, limit)
 
     def acknowledged(self, stream: str, number: int) -> None:
         self._ledger.acknowledged(stream, number)
-        self._acknowledged[stream] = number
 
     def settle(self) -> None:
         self._ledger.settle()
 
     def pending(self) -> int:
-        last = self._last_numbers()
-        behind = [(_partition(s), number) for s, number in self._acknowledged.items() if last.get(s, 0) > number]
-        if not behind:
-            return 0
-        with self._ledger.lock, self._store.begin() as cursor:
-            counts = [
-                cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", place).fetchone()
-                for place in behind
-            ]
-        return sum(count for (count,) in counts)
-
-    def _last_numbers(self) -> dict[str, int]:
-        """The last dead letter of each stream; asked for again only after there may be new ones, for this is called every turn."""
-        if self._last is None:
-            with self._ledger.lock, self._store.begin() as cursor:
-                cursor.execute("SELECT part, max(number) FROM dead_letter GROUP BY part")
-                self._last = {_stream(partition): number for partition, number in cursor.fetchall()}
-        return self._last
-
-
-def _stream(partition: int) -> str:
-    return f"dead-letter[{partition}]"
-
-
-def _partition(stream: str) -> int:
-    return int(stream.partition("[")[2].rstrip("]"))
+        return sum(len(self.outgoing(stream, number, PENDING_COUNTED_MAX)) for stream, number in self.streams().items())

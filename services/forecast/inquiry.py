@@ -18,12 +18,12 @@ from services.forecast.answers import DealEntry, DealHistory, DealPage, Forecast
 from services.forecast.conditional import etag
 from services.forecast.directory import Directories, Reps
 from services.forecast.domain import Question, Segment, prevailing_currency, rule, segment_of, shares, summarize
-from services.forecast.figures import Figures, Listed, Moment, Segments
+from services.forecast.figures import Figures, Listed, Segments
 from services.forecast.periods import FOREVER, Period, parse_period
 from services.forecast.problems import InvalidParameterError
 from services.forecast.questions import Asked, DealQuery, DealsQuery, ForecastQuery, PipelineQuery, cursor_of, place_of
 from services.forecast.settings import Settings
-from services.forecast.store import Readers
+from services.forecast.store import Moment, Readers
 
 
 class DirectoryUnknownError(Exception):

@@ -1,9 +1,10 @@
 """Errors as ``application/problem+json`` (RFC 9457): what is wrong, where, and what would be right."""
 
+import sqlite3
 from collections.abc import Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE: Final = "application/problem+json"
 
 
 class InvalidParameterError(Exception):
@@ -34,6 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(InvalidParameterError, _invalid_parameter)
+    app.add_exception_handler(sqlite3.Error, _no_database)
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
@@ -55,6 +57,10 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
         parameter = ".".join(str(part) for part in each["loc"][1:])
         errors.append({"parameter": parameter, "detail": _wording(each, parameter, _known_parameters(request))})
     return _unprocessable(errors)
+
+
+async def _no_database(_: Request, error: Exception) -> JSONResponse:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the database cannot be asked ({error}): try again soon")
 
 
 def _unprocessable(errors: Sequence[dict[str, str]]) -> JSONResponse:

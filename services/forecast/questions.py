@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.values import parse_instant_or_date
 from services.forecast.domain import Rule
-from services.forecast.figures import Moment
 from services.forecast.periods import FOREVER, day_end, parse_period
+from services.forecast.store import Moment
 
 By = Literal["stage", "status", "rep", "team", "region", "customer_region", "product", "source", "quarter"]
 ForecastBy = Literal["rep", "team", "region"]

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Every setting that forecast reads. ``HANDOFF_DATABASE`` is not among them: the view is a file that can be made again."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDOFF_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HANDOFF_", env_ignore_empty=True, extra="ignore")
 
     kafka: Annotated[str, Field(description="Bootstrap servers, host:port, several separated by commas.")] = "127.0.0.1:9092"
     data_dir: Annotated[Path, Field(description="Where the service keeps its database.")] = Path(".handoff")

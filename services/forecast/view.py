@@ -16,11 +16,15 @@ from services.forecast.store import DEAL_COLUMNS, SPAN, STATUS_COLUMNS
 
 
 class Customer(Struct):
-    """How far a customer's messages have been taken in. ``parts``: of an unfinished message, how many are held."""
+    """How far a customer's messages have been taken in. ``parts``: of an unfinished message, how many are held.
+
+    ``instants``: when the histories that were written since it was loaded change, or did.
+    """
 
     version: int = -1
     recorded_at: int = 0
     parts: int = 0
+    instants: list[int] = []
 
 
 class History:
@@ -31,44 +35,50 @@ class History:
         state = ", ".join((*keys, *SPAN, *columns))
         marks = ", ".join("?" * (len(keys) + len(SPAN) + len(columns)))
         # The plus keeps the planner to the primary key: the other index begins with recorded_to, which all open rows share.
-        known = f"FROM {table} WHERE {key} AND +recorded_to = {FOREVER}"
-        one = f"{key} AND valid_from = ? AND recorded_from = ?"
-        self._forget = f"DELETE {known} AND valid_from >= ? AND recorded_from = ?"
-        self._close = f"UPDATE {table} SET recorded_to = ? WHERE {key} AND +recorded_to = {FOREVER} AND valid_from >= ?"
-        self._before = f"SELECT valid_from, valid_to, recorded_from {known} AND valid_from < ? ORDER BY valid_from DESC LIMIT 1"
-        self._shorten = f"UPDATE {table} SET valid_to = ? WHERE {one}"
+        one = f"WHERE {key} AND valid_from = ? AND recorded_from = ?"
+        # The plus keeps the planner to the primary key: the other index begins with recorded_to, which all open rows share.
+        self._known = (
+            f"SELECT valid_from, valid_to, recorded_from FROM {table} WHERE {key} AND +recorded_to = {FOREVER} AND valid_to >= ?"
+            " ORDER BY valid_from"
+        )
+        self._forget = f"DELETE FROM {table} {one}"
+        self._supersede = f"UPDATE {table} SET recorded_to = ? {one}"
+        self._resize = f"UPDATE {table} SET valid_to = ? {one}"
         self._copy = (
             f"INSERT INTO {table} ({state}) SELECT {', '.join((*keys, 'valid_from', '?', '?', str(FOREVER), *columns))}"
-            f" FROM {table} WHERE {one}"
+            f" FROM {table} {one}"
         )
-        self._supersede = f"UPDATE {table} SET recorded_to = ? WHERE {one}"
         self._insert = f"INSERT INTO {table} ({state}) VALUES ({marks})"
 
-    def rewrite(self, cursor: Cursor, change: Rewrite, recorded: int) -> None:
-        """From ``since`` on the history is the change's states, known from ``recorded`` on."""
+    def rewrite(self, cursor: Cursor, change: Rewrite, recorded: int) -> list[int]:
+        """From ``since`` on the history is the change's states, known from ``recorded`` on. What was before them goes on.
+
+        Answers with the instants at which the history changes now, or did.
+        """
         key, states = change.key, change.states
         since = -FOREVER - 1 if change.since is None else change.since
-        # What became known at this very instant was never seen by anybody who asks for an instant: it leaves no row.
-        cursor.execute(self._forget, (*key, since, recorded))
-        cursor.execute(self._close, (recorded, *key, since))
-        self._cut(cursor, key, since, recorded)
         instants = [*(at for at, _ in states), FOREVER]
+        for valid_from, valid_to, recorded_from in cursor.execute(self._known, (*key, since)).fetchall():
+            row = (*key, valid_from, recorded_from)
+            if valid_from < since:  # the state that holds until then, or beyond: where no other follows, it goes on
+                self._carry_on(cursor, row, valid_to, instants[0], recorded)
+            elif recorded_from == recorded:  # never seen by anybody who asks for an instant: it leaves no row
+                cursor.execute(self._forget, row)
+            else:
+                cursor.execute(self._supersede, (recorded, *row))
         rows = [(*key, at, end, recorded, FOREVER, *row) for (at, row), end in zip(states, instants[1:], strict=True)]
         cursor.executemany(self._insert, rows)
-        cursor.executemany("INSERT OR IGNORE INTO boundary (instant) VALUES (?)", [(at,) for at in (since, *instants[:-1])])
+        return [since, *instants[:-1]]
 
-    def _cut(self, cursor: Cursor, key: tuple[str, ...], since: int, recorded: int) -> None:
-        """End the state that lasts beyond ``since`` there."""
-        cursor.execute(self._before, (*key, since))
-        row = cursor.fetchone()
-        if row is None or row[1] <= since:
+    def _carry_on(self, cursor: Cursor, row: tuple[str | int, ...], until: int, end: int, recorded: int) -> None:
+        """Let a state that held until an instant hold until another one: a history that lost its tail is no gap."""
+        if until == end:
             return
-        valid_from, _, recorded_from = row
-        if recorded_from == recorded:
-            cursor.execute(self._shorten, (since, *key, valid_from, recorded_from))
+        if row[-1] == recorded:
+            cursor.execute(self._resize, (end, *row))
             return
-        cursor.execute(self._copy, (since, recorded, *key, valid_from, recorded_from))
-        cursor.execute(self._supersede, (recorded, *key, valid_from, recorded_from))
+        cursor.execute(self._copy, (end, recorded, *row))
+        cursor.execute(self._supersede, (recorded, *row))
 
 
 DEALS: Final = History("deal_history", ("customer_id", "deal_id"), DEAL_COLUMNS)
@@ -80,9 +90,9 @@ def apply(cursor: Cursor, change: Change, customer: Customer) -> None:
     # Lifecycle's clock never goes back for a customer; if it did, an interval would end before it began.
     customer.recorded_at = max(customer.recorded_at, change.recorded_at)
     if change.status is not None:
-        STATUSES.rewrite(cursor, change.status, customer.recorded_at)
+        customer.instants += STATUSES.rewrite(cursor, change.status, customer.recorded_at)
     for deal in change.deals:
-        DEALS.rewrite(cursor, deal, customer.recorded_at)
+        customer.instants += DEALS.rewrite(cursor, deal, customer.recorded_at)
 
 
 def load(cursor: Cursor, customer_ids: Iterable[str]) -> dict[str, Customer]:
@@ -96,8 +106,10 @@ def load(cursor: Cursor, customer_ids: Iterable[str]) -> dict[str, Customer]:
 
 
 def save(cursor: Cursor, customers: dict[str, Customer]) -> None:
-    """Keep how far these customers are."""
+    """Keep how far these customers are, and every instant at which a figure may change by the passing of time alone."""
     cursor.executemany(
         "INSERT OR REPLACE INTO customer (customer_id, version, recorded_at, parts) VALUES (?, ?, ?, ?)",
         [(customer_id, c.version, c.recorded_at, c.parts) for customer_id, c in customers.items()],
     )
+    instants = sorted({instant for customer in customers.values() for instant in customer.instants})
+    cursor.executemany("INSERT OR IGNORE INTO boundary (instant) VALUES (?)", [(instant,) for instant in instants])

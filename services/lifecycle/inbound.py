@@ -6,9 +6,12 @@ partition than its customer's home is not folded there but sent home, bytes unto
 """
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from eventsourcing.persistence import InterfaceError, OperationalError
+
+from events.bus import loop
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
@@ -24,6 +27,9 @@ from services.lifecycle.mapper import Forwarded
 from services.lifecycle.metrics import Counters
 from services.lifecycle.outbound import SOURCE
 from services.lifecycle.store import Store, Wake, Work
+
+TRANSIENT: Final = (*loop.TRANSIENT, OperationalError, InterfaceError)
+"""What is tried again without end: the bus or the database does not answer, or cannot do its work now."""
 
 _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
 
@@ -77,10 +83,17 @@ class Inbound:
             DeadLetter(record=record, error="Bug", reason=f"{type(error).__name__}: {error}"[:2000], attempts=attempts)
         )
         self._store.commit([record], work)
-        self._counters.records.labels("Bug").inc()
+        self._counters.records.labels(record.topic, "Bug").inc()
+
+    def _write(self, records: Sequence[KafkaRecord], work: Work) -> None:
+        try:
+            self._last.update(self._store.commit(records, work))
+        except BaseException:
+            self._last.clear()  # it may have been written and not answered: the database knows
+            raise
 
     def _commit(self, records: Sequence[KafkaRecord], batch: "_Batch") -> None:
-        self._last.update(self._store.commit(records, batch.work))
+        self._write(records, batch.work)
         for customer, entry in batch.changed.items():
             self._cache[customer] = entry
         for customer in batch.used:
@@ -88,8 +101,10 @@ class Inbound:
                 self._cache.move_to_end(customer)
         while len(self._cache) > self._cache_records:
             self._cache.popitem(last=False)
-        for outcome, count in batch.outcomes.items():
-            self._counters.records.labels(outcome).inc(count)
+        for (topic, outcome), count in batch.outcomes.items():
+            self._counters.records.labels(topic, outcome).inc(count)
+        if batch.moved:
+            self._counters.moved.count(batch.moved)
         for events in batch.work.events.values():
             for event in events:
                 self._counters.events.labels(event.topic).inc()
@@ -106,7 +121,13 @@ class Inbound:
         shard = int(rest[:-1])
         if kind == "dead-letter":
             return self._ledger.dead_letter_stream(shard, after, limit)
-        return self._store.outgoing(shard, after, limit) if after < self._last_of(shard) else []
+        last = self._last_of(shard)
+        if after >= last:
+            return []
+        entries = self._store.outgoing(shard, after, limit)
+        if len(entries) < limit and (entries[-1].number if entries else after) < last:
+            entries.append(Outgoing(last, ()))  # nothing but facts follows: they need no acknowledgement
+        return entries
 
     def acknowledged(self, stream: str, number: int) -> None:
         self._ledger.acknowledged(stream, number)
@@ -134,20 +155,24 @@ class Inbound:
     # ------------------------------------------------------------------------------------------ ticks
 
     def _wake(self) -> None:
-        due = self._store.due(self._ledger.owned(), self._clock())
+        now = self._clock()
+        due = self._store.due(self._ledger.owned(), now)
         if not due:
             return
         work = Work.none()
         for shard, wake in due:
             name = f"wake/{wake.customer_id}/{wake.recycling.source}/{wake.recycling.id}"
             if not self._store.has_forwarded(shard, name):
-                work.forward(shard, name, _tick(shard, wake))
+                work.forward(shard, name, _tick(shard, wake, now))
             work.wakes[wake.customer_id] = (shard, None)
-        self._last.update(self._store.commit([], work))
+        self._write([], work)
 
 
-def _tick(shard: int, wake: Wake) -> Forwarded:
-    """The record that says that time has come to where a recycled lead was waiting (FOLD.md 20)."""
+def _tick(shard: int, wake: Wake, now: int) -> Forwarded:
+    """The record that says that time has come to where a recycled lead was waiting (FOLD.md 20).
+
+    It is recorded now, and not when it was due: that may be long ago, and the topic drops what was recorded a month ago.
+    """
     message = encode(
         MOVED.name,
         TICK_TYPE,
@@ -155,7 +180,7 @@ def _tick(shard: int, wake: Wake) -> Forwarded:
         source=SOURCE,
         id=f"{wake.customer_id}/wake/{wake.recycling.source}/{wake.recycling.id}",
         occurred_at=wake.at,
-        recorded_at=wake.at,
+        recorded_at=now,
     )
     assert message.key is not None
     assert message.value is not None
@@ -174,19 +199,20 @@ class _Batch:
         self.work: Final = Work.none()
         self.changed: Final[dict[str, tuple[int, Record]]] = {}
         self.used: Final[set[str]] = set()
-        self.outcomes: Final[Counter[str]] = Counter()
+        self.outcomes: Final[Counter[tuple[str, str]]] = Counter()
+        self.moved: Final[Counter[str]] = Counter()
 
     def take_in(self, records: Sequence[KafkaRecord]) -> None:
         """Decode and decide. Facts are taken in fold order, whatever order the topics came in: fewer of them are late then."""
         decoded = [(record, self._decode(record)) for record in records]
         facts = [(record, fact) for record, fact in decoded if isinstance(fact, Fact)]
-        self._load(fact for _, fact in facts)
         customers: defaultdict[str, list[tuple[KafkaRecord, Fact]]] = defaultdict(list)
         for record, fact in sorted(facts, key=lambda pair: key_of(pair[1])):
             if murmur2(fact.customer_id.encode(), self._store.shards) != record.partition:
                 self._send_home(record, fact)
             else:
                 customers[fact.customer_id].append((record, fact))
+        self._load({customer: arrivals[0][0].partition for customer, arrivals in customers.items()})
         for customer, arrivals in customers.items():
             count = late(self._record(customer), [fact for _, fact in arrivals])
             if count:
@@ -204,11 +230,12 @@ class _Batch:
             return Undecodable(f"{fact.data.status!r} is a status of no version of the table; there are {known}", "$.status")
         return fact
 
-    def _load(self, facts: Iterable[Fact]) -> None:
-        missing: defaultdict[int, set[str]] = defaultdict(set)
-        for fact in facts:
-            if fact.customer_id not in self._cache:
-                missing[murmur2(fact.customer_id.encode(), self._store.shards)].add(fact.customer_id)
+    def _load(self, shards: Mapping[str, int]) -> None:
+        """Read the records of these customers, each in its shard, that are not in memory."""
+        missing: defaultdict[int, list[str]] = defaultdict(list)
+        for customer, shard in shards.items():
+            if customer not in self._cache:
+                missing[shard].append(customer)
         for shard, customers in missing.items():
             self._loaded.update(self._store.load(shard, customers, self._policy))
 
@@ -226,9 +253,9 @@ class _Batch:
         accepted = accept_all(before, [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)], self._policy)
         for refused in accepted.refused:
             self._refuse(origins.get(refused.origin), refused)
-        entered = sum(isinstance(event, FactAccepted) for event in accepted.events)
-        self.outcomes["accepted"] += entered
-        self.outcomes["repeated"] += len(arrivals) - entered - len(accepted.refused)
+        entered = {event.origin for event in accepted.events if isinstance(event, FactAccepted)}
+        for origin in origins.keys() - {refused.origin for refused in accepted.refused}:
+            self.outcomes[origin[0], "accepted" if origin in entered else "repeated"] += 1
         if not accepted.events:
             return
         shard = arrivals[0][0].partition
@@ -269,7 +296,7 @@ class _Batch:
 
     def _bury(self, record: KafkaRecord, error: str, reason: str, path: str) -> None:
         self.work.letters.append(DeadLetter(record=record, error=error, reason=reason, path=path))
-        self.outcomes[error] += 1
+        self.outcomes[record.topic, error] += 1
 
     def _send_home(self, record: KafkaRecord, fact: Fact) -> None:
         home = murmur2(fact.customer_id.encode(), self._store.shards)
@@ -277,4 +304,5 @@ class _Batch:
         assert record.value is not None
         message = Forwarded(partition=home, key=record.key, value=record.value, headers=record.headers, timestamp=record.timestamp)
         self.work.forward(record.partition, f"moved/{record.topic}/{record.partition}/{record.offset}", message)
-        self.outcomes["moved"] += 1
+        self.outcomes[record.topic, "moved"] += 1
+        self.moved[fact.source] += 1

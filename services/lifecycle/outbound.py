@@ -173,18 +173,11 @@ def _amounts(image: Image) -> Amounts:
     figures, currency = image.figures, image.currency
     if currency is None:
         return Amounts()
-
-    def money(minor: int | None) -> Money | None:
-        return None if minor is None else Money.of_minor(minor, currency)
-
-    return Amounts(
-        amount=money(figures.amount),
-        worst=money(figures.worst),
-        likely=money(figures.likely),
-        upside=money(figures.upside),
-        low=money(figures.low),
-        high=money(figures.high),
-    )
+    said = (figures.amount, figures.worst, figures.likely, figures.upside, figures.low, figures.high)
+    # Mostly they are all the same, and a Decimal takes its time to be made and checked.
+    money = {minor: None if minor is None else Money.of_minor(minor, currency) for minor in set(said)}
+    amount, worst, likely, upside, low, high = (money[minor] for minor in said)
+    return Amounts(amount=amount, worst=worst, likely=likely, upside=upside, low=low, high=high)
 
 
 def _document(document: DocumentImage) -> Document:

@@ -6,18 +6,11 @@ from typing import Any
 
 import msgspec
 
-from events.published import StatusState
 from events.values import format_instant
 from services.lifecycle.domain.events import AnyEvent, StatusRevised
 from services.lifecycle.domain.fold import Held, StatusShown
 from services.lifecycle.domain.record import Record
 from services.lifecycle.outbound import deal_image, status_state
-
-
-class RecordedState(StatusState, frozen=True, kw_only=True):
-    """A status from an instant on, and when it became known."""
-
-    recorded_at: str
 
 
 def customer_view(record: Record, events: list[tuple[int, AnyEvent]]) -> dict[str, Any]:

@@ -7,17 +7,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.bus.database.setting import SQLITE, checked
 from events.topics import PARTITIONS
 
 
 class Settings(BaseSettings):
     """Every setting that lifecycle reads."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDOFF_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HANDOFF_", env_ignore_empty=True, extra="ignore")
 
     kafka: Annotated[str, Field(description="Bootstrap servers, host:port, several separated by commas.")] = "127.0.0.1:9092"
     data_dir: Annotated[Path, Field(description="Where the service keeps its database.")] = Path(".handoff")
-    database: Annotated[str, Field(description="`sqlite`: one file per service in the data directory.")] = "sqlite"
+    database: Annotated[
+        str,
+        Field(
+            repr=False,  # it may have a password
+            description="`sqlite`: a file in the data directory. Or `postgresql://user:password@host:5432/database`, which exists;"
+            " the service keeps to a schema `lifecycle` in it, and makes that.",
+        ),
+    ] = SQLITE
     partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every customer-keyed topic; never changed.")] = (
         PARTITIONS
     )
@@ -34,10 +42,8 @@ class Settings(BaseSettings):
 
     @field_validator("database")
     @classmethod
-    def _only_sqlite(cls, database: str) -> str:
-        if database != "sqlite":
-            raise ValueError(f"{database.partition(':')[0]!r} is not supported by this version: use sqlite")
-        return database
+    def _is_database(cls, database: str) -> str:
+        return checked(database)
 
     @field_validator("time_zone")
     @classmethod

@@ -9,13 +9,19 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from eventsourcing.persistence import InterfaceError, OperationalError
+
 from events.bus import Assigned, Bus, Producer, Revoked
+from events.bus import loop as bus_loop
 from events.bus.claims import starts
-from events.bus.loop import Loop, Worker
+from events.bus.loop import Loop
+from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 
 RECORDS_MAX: Final = 2000
 """Most records in one transaction."""
+TRANSIENT: Final = (*bus_loop.TRANSIENT, OperationalError, InterfaceError)
+"""What is tried again without end: the bus or the database does not answer, or cannot do its work now."""
 
 
 class Feed:
@@ -120,11 +126,11 @@ class FedBus:
 class Hop:
     """One topic, its worker and its loop. What is called here blocks, and is called one at a time."""
 
-    def __init__(self, bus: Bus, worker: Worker, topic: str, transient: tuple[type[Exception], ...]) -> None:
+    def __init__(self, bus: Bus, worker: Worker, topic: str) -> None:
         self.topic: Final = topic
         self._bus = FedBus(bus)
         self.loop: Final = Loop(
-            self._bus, worker, group=f"routing: {topic}", topics=[topic], records_max=RECORDS_MAX, transient=transient
+            self._bus, worker, group=f"routing: {topic}", topics=[topic], records_max=RECORDS_MAX, transient=TRANSIENT
         )
         self.loop.turn()  # makes the feed
         assert self._bus.feed is not None

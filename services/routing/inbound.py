@@ -44,17 +44,25 @@ class Match:
         self._counters = counters
         self._producer: Producer | None = None
         self._owned: set[int] = set()
+        self._asked: dict[TopicPartition, int] = {}
+        """Up to where the log has the requests, though the database may not have the position: not to ask again at every try."""
 
     # -------------------------------------------------------------------------------------- ownership
 
     def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         claimed = self._ledger.claim(places)
         self._owned |= {place.partition for place in places}
+        self._forget(places)
         return claimed
 
     def release(self, places: Collection[TopicPartition]) -> None:
         self._ledger.release(places)
         self._owned -= {place.partition for place in places}
+        self._forget(places)
+
+    def _forget(self, places: Collection[TopicPartition]) -> None:
+        for place in places:
+            self._asked.pop(place, None)
 
     # ------------------------------------------------------------------------------------------ batch
 
@@ -74,9 +82,10 @@ class Match:
                 letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
                 continue
             request = request_of(fact.data, rules)
-            if request is not None:
+            if request is not None and record.offset >= self._asked.get(record.place, 0):
                 requests.append(_message(request))
         self._send(requests)
+        self._asked.update((record.place, record.offset + 1) for record in fresh)
         with self._ledger.transaction(fresh) as cursor:
             self._ledger.bury(cursor, letters)
         self._counters.took(fresh, letters)

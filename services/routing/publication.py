@@ -7,6 +7,7 @@ wrong file is logged once and reported for as long as it is wrong; the last good
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -116,8 +117,10 @@ class Reference:
     def __init__(self, bus: Bus, *, rules: Path | None, directory: Path | None, clock: Callable[[], int]) -> None:
         self.rules: Final = Versions(bus, RULES.name, RuleSet)
         self.directory: Final = Versions(bus, DIRECTORY.name, Directory)
-        self._rules_file = Source(bus, rules, self.rules, self._read_rules, clock) if rules else None
-        self._directory_file = Source(bus, directory, self.directory, read_directory, clock) if directory else None
+        self._rules_file = Source(bus, rules, self.rules, partial(self._read_rules, name=rules.name), clock) if rules else None
+        self._directory_file = (
+            Source(bus, directory, self.directory, partial(read_directory, name=directory.name), clock) if directory else None
+        )
         self._away: str | None = None
 
     def refresh(self) -> None:
@@ -155,16 +158,23 @@ class Reference:
             self.rules.refresh()
         return self.rules.get(version)
 
+    def unusable(self) -> str | None:
+        """Why nothing can be decided at all: there is no version yet, and the file that should be the first one is wrong."""
+        if self.rules.newest is not None and self.directory.newest is not None:
+            return None
+        missing = "there is no directory yet" if self.directory.newest is None else "there are no rules yet"
+        return f"{missing}: {'; '.join(line for problem in self.problems() for line in problem.splitlines()) or 'no file is set'}"
+
     def problems(self) -> list[str]:
         """What is wrong with files and topics; decisions go by the last good versions meanwhile."""
         files = [source.problem for source in (self._directory_file, self._rules_file) if source]
         found = [*files, self.directory.complaint, self.rules.complaint, self._away]
         return [problem for problem in found if problem]
 
-    def _read_rules(self, content: bytes) -> Written[RuleSet]:
+    def _read_rules(self, content: bytes, name: str) -> Written[RuleSet]:
         directory = self.directory.newest
         assert directory is not None
-        return read_rules(content, [rep.rep_id for rep in directory.content.reps], directory.version)
+        return read_rules(content, [rep.rep_id for rep in directory.content.reps], directory.version, name)
 
 
 def _in_force(versions: Versions[C]) -> Known[C]:

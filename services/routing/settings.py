@@ -6,17 +6,26 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.bus.database.setting import SQLITE, checked
+
 DEFAULTS: Final = Path(__file__).parent / "defaults"
 
 
 class Settings(BaseSettings):
     """Every setting that routing reads."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDOFF_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HANDOFF_", env_ignore_empty=True, extra="ignore")
 
     kafka: Annotated[str, Field(description="Bootstrap servers, host:port, several separated by commas.")] = "127.0.0.1:9092"
     data_dir: Annotated[Path, Field(description="Where the service keeps its database.")] = Path(".handoff")
-    database: Annotated[str, Field(description="`sqlite`: one file per service in the data directory.")] = "sqlite"
+    database: Annotated[
+        str,
+        Field(
+            repr=False,  # it may have a password
+            description="`sqlite`: a file in the data directory. Or `postgresql://user:password@host:5432/database`, which exists;"
+            " the service keeps to a schema `routing` in it, and makes that.",
+        ),
+    ] = SQLITE
     host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
     routing_port: Annotated[int, Field(ge=1, le=65535, description="The port of routing's HTTP server.")] = 8082
     rules: Annotated[Path, Field(description="Your rules; looked at every second, published when they change.")] = (
@@ -30,7 +39,5 @@ class Settings(BaseSettings):
 
     @field_validator("database")
     @classmethod
-    def _only_sqlite(cls, database: str) -> str:
-        if database != "sqlite":
-            raise ValueError(f"{database.partition(':')[0]!r} is not supported by this version: use sqlite")
-        return database
+    def _is_database(cls, database: str) -> str:
+        return checked(database)

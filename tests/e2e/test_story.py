@@ -32,11 +32,11 @@ from tests.routing.harness import Routing
 
 
 class Company:
-    """All three services over one memory bus, each with its own database."""
+    """All three services over one memory bus, each with its own file, or two with their schemas of one PostgreSQL database."""
 
-    def __init__(self, folder: Path, seed: int | None = None) -> None:
-        self.lifecycle = Lifecycle(folder / "lifecycle.sqlite", seed=seed)
-        self.routing = Routing(folder, bus=self.lifecycle.bus)
+    def __init__(self, folder: Path, seed: int | None = None, database: str = "sqlite") -> None:
+        self.lifecycle = Lifecycle(folder / "lifecycle.sqlite", seed=seed, database=database)
+        self.routing = Routing(folder, bus=self.lifecycle.bus, database=database)
         self.forecast = Forecast(folder / "forecast.sqlite")
         self.forecast.bus = self.lifecycle.bus
         self.forecast.now = "2026-12-31T00:00:00Z"
@@ -57,9 +57,9 @@ class Company:
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
+def company(tmp_path: Path, database: str) -> Iterator[Company]:
     """A company with nothing yet."""
-    running = Company(tmp_path)
+    running = Company(tmp_path, database=database)
     yield running
     running.close()
 

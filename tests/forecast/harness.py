@@ -97,7 +97,7 @@ class Forecast:
         self.store = Store(self.path)
         self.store.adopt_time_zone(self.settings.zone)
         self.ledger = Ledger(self.store.begin, service="forecast", code_version="test", identity=self.bus.identity)
-        self.worker = Inbound(self.store, self.ledger, Metrics(self.registry), self.settings.zone)
+        self.worker = Inbound(self.ledger, Metrics(self.registry), self.settings.zone)
         self.loop = Loop(
             self.bus, self.worker, group=GROUP, topics=INPUTS, instance="forecast-1", records_max=self.records_max, poll_seconds=0
         )

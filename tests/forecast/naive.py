@@ -7,12 +7,12 @@ from events.published import DealImage, DealsChanged, Published, StatusChanged
 from events.values import parse_instant
 
 History = list[tuple[int, Any]]
-"""What holds from an instant on; None: nothing."""
+"""What holds from an instant on."""
 
 
 def rewritten(history: History, since: int, states: Iterable[tuple[int, Any]]) -> History:
-    """From ``since`` on the history is these states."""
-    return [(at, what) for at, what in history if at < since] + [(since, None), *states]
+    """From ``since`` on the history is these states; what held before goes on until the first of them."""
+    return [(at, what) for at, what in history if at < since] + [*states]
 
 
 def holds(history: History, as_of: int) -> Any:

@@ -484,7 +484,7 @@ def test_health(company: Forecast) -> None:
     assert company.http.get("/livez").status_code == 200
     response = company.http.get("/readyz")
     assert (response.status_code, response.json()["ready"]) == (200, True)
-    assert [check["name"] for check in response.json()["checks"]] == ["bus", "directory", "bugs"]
+    assert [check["name"] for check in response.json()["checks"]] == ["bus", "directory", "database", "bugs"]
     status = company.get("/v1/status")
     assert {name: status[name] for name in ("service", "state", "lag", "lag_seconds", "position", "dead_letters")} == {
         "service": "forecast",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from events.published import DealImage, DealsChanged, Published, Status, StatusChanged, StatusState
 from events.values import format_instant, parse_instant
 from services.forecast.domain import Question, deal_of, segment_of, summarize
-from services.forecast.figures import Figures, Moment, Segments
+from services.forecast.figures import Figures, Segments
 from services.forecast.periods import FOREVER, Period
+from services.forecast.store import Moment
 from tests.forecast.harness import CAUSE, Forecast, change, image
 from tests.forecast.naive import Naive
 
@@ -47,12 +48,12 @@ images = st.one_of(
 
 @st.composite
 def deal_changes(draw: st.DrawFn) -> Any:
-    """One deal's history from an instant on, or the end of it."""
+    """One deal's history from an instant on: its states, the loss of all states that it had from there on, or that it never was."""
     deal_id = draw(st.sampled_from(DEALS))
     instants = sorted(draw(st.sets(st.integers(0, len(HOURS) - 1), max_size=4)))
-    if not instants:
+    if not instants and draw(st.booleans()):
         return change(deal_id)
-    since = HOURS[draw(st.integers(0, instants[0]))]
+    since = HOURS[draw(st.integers(0, instants[0] if instants else len(HOURS) - 1))]
     return change(deal_id, *((HOURS[at], draw(images)) for at in instants), since=since)
 
 
@@ -98,7 +99,8 @@ class _Versions:
 
 
 def _status(draw: st.DrawFn, customer: str, version: int, recorded: str) -> Published:
-    instants = sorted(draw(st.sets(st.integers(0, len(HOURS) - 1), min_size=1, max_size=3)))
+    instants = sorted(draw(st.sets(st.integers(0, len(HOURS) - 1), max_size=3)))
+    since = HOURS[draw(st.integers(0, instants[0] if instants else len(HOURS) - 1))]
     states = [
         StatusState(
             effective_at=HOURS[at],
@@ -114,7 +116,7 @@ def _status(draw: st.DrawFn, customer: str, version: int, recorded: str) -> Publ
         version=version,
         recorded_at=recorded,
         cause=CAUSE,
-        since=HOURS[instants[0]],
+        since=since,
         states=tuple(states),
         current=Status(stage="lead", name="x", probability=0),
     )
@@ -209,6 +211,32 @@ def _numbers(summary: Any) -> Any:
     groups = {key: of(totals) for key, totals in summary.groups.items()}
     excluded = {name: (left.count, left.amount) for name, left in summary.excluded.items()}
     return of(summary.totals), groups, {name: of(totals) for name, totals in summary.other_currencies.items()}, excluded
+
+
+def test_what_a_late_fact_takes_back_leaves_what_was_before(forecast: Forecast) -> None:
+    """A history that lost its tail, or the beginning of its tail, is no gap: states that are the same as before are not told."""
+    forecast.deal("acme", "opportunity:1", *((HOURS[hour], image(hour * 100)) for hour in (1, 2, 4)), recorded=HOURS[4])
+    forecast.status("acme", HOURS[1], "lead", "New")
+    forecast.status("acme", HOURS[2], "prospect", "Proposal")
+    forecast.publish(
+        forecast.deals("acme", change("opportunity:1", (HOURS[4], image(400)), since=HOURS[2]), recorded=HOURS[5]),
+        StatusChanged(
+            customer_id="acme",
+            version=forecast.version("acme"),
+            recorded_at=HOURS[5],
+            cause=CAUSE,
+            since=HOURS[2],
+            states=(),
+            current=Status(stage="lead", name="New", probability=0),
+        ),
+    )
+    forecast.settle()
+    for hour, amount in ((1, "100.00"), (3, "100.00"), (4, "400.00")):
+        groups = forecast.get("/v1/pipeline", as_of=HOURS[hour], by="stage")["groups"]
+        assert [(group["key"], group["open"]["amount"]) for group in groups] == [("lead", amount)]
+    forecast.publish(forecast.deals("acme", change("opportunity:1", since=HOURS[4]), recorded=HOURS[6]))
+    forecast.settle()
+    assert forecast.get("/v1/pipeline", as_of=HOURS[6])["totals"]["open"] == {"count": 1, "amount": "100.00", "weighted": "20.00"}
 
 
 def test_what_is_known_later_changes_no_earlier_answer(forecast: Forecast) -> None:

@@ -1,6 +1,8 @@
 """What is done with records: repeats, parts, poison, bugs; and that positions and effect are one."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -273,6 +275,31 @@ def test_a_bug_is_one_dead_letter_and_not_ready(forecast: Forecast) -> None:
     response = forecast.http.get("/readyz")
     assert response.status_code == 503
     assert {check["name"] for check in response.json()["checks"] if not check["ok"]} == {"bugs"}
+
+
+@pytest.mark.parametrize("table", ["position", "dead_letter", "customer", "deal_history"])
+def test_a_broken_database_is_told_and_no_record_pays_for_it(forecast: Forecast, table: str) -> None:
+    forecast.settle()
+    with closing(sqlite3.connect(forecast.path)) as database:
+        database.execute(f"ALTER TABLE {table} RENAME TO lost")
+        forecast.deal("acme", "opportunity:1", (DAY, image(1)))
+        forecast.bus.append(Message(LIFECYCLE.name, b"acme", b"poison", timestamp=0))
+        for _ in range(20):
+            forecast.loop.turn()
+        response = forecast.http.get("/readyz")
+        assert response.status_code == 503
+        troubled = {check["name"]: check["detail"] for check in response.json()["checks"] if not check["ok"]}
+        assert f"no such table: {table}" in troubled["bus"]
+        assert ("database" in troubled) == (table == "dead_letter")
+        assert "bugs" not in troubled
+        pipeline = forecast.http.get("/v1/pipeline")
+        assert pipeline.status_code == (503 if table in ("deal_history", "position") else 200)
+        assert pipeline.status_code == 200 or pipeline.headers["content-type"] == "application/problem+json"
+        database.execute(f"ALTER TABLE lost RENAME TO {table}")
+    forecast.settle()
+    assert forecast.http.get("/readyz").json()["ready"]
+    assert open_amount(forecast) == "1.00"
+    assert [error for error, _, _ in letters(forecast)] == ["Undecodable"]
 
 
 def test_dead_letters_count_as_lag_until_they_are_published(forecast: Forecast) -> None:

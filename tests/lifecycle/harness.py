@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
+from events.bus.database import SQLITE, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import Fact, decode, encode
@@ -16,7 +17,7 @@ from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, TOPICS
 from events.values import parse_instant
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
-from services.lifecycle.inbound import Inbound
+from services.lifecycle.inbound import TRANSIENT, Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.store import Store
 
@@ -27,8 +28,11 @@ HOME = {type_: topic for topic in LIFECYCLE_INPUTS for type_ in topic.types if t
 class Lifecycle:
     """One worker of lifecycle over a memory bus. ``crash`` forgets it as it is and starts another on the same database."""
 
-    def __init__(self, path: Path, *, seed: int | None = None, clock: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, path: Path, *, seed: int | None = None, clock: Callable[[], int] = lambda: 0, database: str = SQLITE
+    ) -> None:
         self.path = path
+        self.database = database
         self.clock = clock
         self.bus = MemoryBus({topic.name: topic.partitions(SHARDS) for topic in TOPICS}, seed=seed)
         self.policy = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
@@ -38,11 +42,23 @@ class Lifecycle:
 
     def start(self, instance: str = "lifecycle-1") -> tuple[Store, Inbound, Loop]:
         """Another worker on the same database."""
-        store = Store(self.path, SHARDS, code_version="test", identity=self.bus.identity)
+        database = open_database(self.database, self.path, schema="lifecycle")
+        store = Store(database, SHARDS, code_version="test", identity=self.bus.identity)
         self.stores.append(store)
-        worker = Inbound(store, self.policy, Counters.on(CollectorRegistry()), cache_records=50, clock=self._now)
+        self.registry = CollectorRegistry()
+        self.counters = Counters.on(self.registry)
+        worker = Inbound(store, self.policy, self.counters, cache_records=50, clock=self._now)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
-        loop = Loop(self.bus, worker, group="lifecycle", topics=topics, instance=instance, records_max=7, poll_seconds=0)
+        loop = Loop(
+            self.bus,
+            worker,
+            group="lifecycle",
+            topics=topics,
+            instance=instance,
+            records_max=7,
+            poll_seconds=0,
+            transient=TRANSIENT,
+        )
         return store, worker, loop
 
     def _now(self) -> int:
@@ -69,6 +85,11 @@ class Lifecycle:
     def published(self) -> list[Fact]:
         """What consumers see on crm.lifecycle.v1, repeats included, by partition and offset."""
         return [fact for record in self.bus.records(LIFECYCLE.name) if isinstance(fact := decode(record), Fact)]
+
+    def counted(self, topic: str, outcome: str) -> float:
+        """How many records of a topic had this outcome, by the metrics."""
+        labels = {"topic": topic, "outcome": outcome}
+        return self.registry.get_sample_value("handoff_events_consumed_total", labels) or 0
 
     def letters(self) -> Sequence[Record]:
         """What lies on lifecycle's dead-letter topic."""

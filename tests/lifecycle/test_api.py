@@ -1,5 +1,6 @@
 """What people and probes read over HTTP."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from events.facts import LeadCreated, OpportunityCreated, OpportunityWon
+from events.bus.partitioner import murmur2
+from events.facts import LeadCreated, LeadRecycled, OpportunityCreated, OpportunityWon
+from events.record import Message
 from events.values import Price
 from services.lifecycle.api import create_app
 from services.lifecycle.metrics import StateCollector
+from tests.lifecycle.harness import SHARDS
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
 
@@ -70,6 +74,39 @@ def test_ready_only_while_it_works(lifecycle: Any, http: TestClient) -> None:
     assert answer.status_code == 503
     assert answer.json()["checks"][0] == {"name": "bus", "ok": False, "detail": "the memory bus is away"}
     assert http.get("/livez").status_code == 200
+
+
+def test_a_parameter_that_does_not_exist(http: TestClient) -> None:
+    answer = http.get("/v1/customers/acme?as_of=2026-01-01")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["errors"] == [{"parameter": "as_of", "detail": "is not a parameter of this resource: it has none"}]
+
+
+@pytest.mark.parametrize("table", ["position", "dead_letter", "wake", "shard_{shard:03d}_events"])
+def test_a_broken_database_is_told_and_no_record_pays_for_it(lifecycle: Any, http: TestClient, table: str) -> None:
+    lifecycle.settle()
+    table = table.format(shard=murmur2(b"acme", SHARDS))
+    with lifecycle.store.ledger.transaction() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO lost")
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme"), DAY_1)
+    lifecycle.publish("crm.lead.recycled.v1", LeadRecycled(customer_id="acme", reason="later", until="2026-09-01"), DAY_2)
+    lifecycle.bus.append(Message("crm.lead.v1", b"acme", b"poison"))
+    for _ in range(20):
+        lifecycle.loop.turn()
+    answer = http.get("/readyz")
+    assert answer.status_code == 503
+    troubled = {check["name"]: check["detail"] for check in answer.json()["checks"] if not check["ok"]}
+    assert re.search(f'no such table: {table}|relation "(lifecycle.)?{table}" does not exist', troubled["bus"])
+    assert ("database" in troubled) == (table == "dead_letter")
+    assert http.get("/v1/customers/acme").status_code == (503 if table.startswith("shard") else 404)
+    assert http.get("/v1/status").status_code == (503 if table == "dead_letter" else 200)
+    assert "bugs" not in troubled
+    with lifecycle.store.ledger.transaction() as cursor:
+        cursor.execute(f"ALTER TABLE lost RENAME TO {table}")
+    lifecycle.settle()
+    assert http.get("/readyz").json()["ready"]
+    assert http.get("/v1/customers/acme").json()["facts"] == 2
+    assert len(lifecycle.letters()) == 1
 
 
 def test_status_counts_what_is_not_yet_reflected(lifecycle: Any, http: TestClient) -> None:

@@ -3,6 +3,7 @@
 The promises I1, I4, I5 and I8 of the design, against a plain fold of what was published to the input topics.
 """
 
+import threading
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from events.facts import (
     Data,
     LeadCreated,
     LeadQualified,
+    LeadUpdated,
     OpportunityCreated,
     OpportunityLost,
     OpportunityUpdated,
@@ -37,6 +39,7 @@ from events.values import Money, Price, format_instant
 from services.lifecycle.domain.fold import Fold, fold_of
 from services.lifecycle.outbound import deal_image, status_state
 from tests.lifecycle.harness import Lifecycle
+from tests.postgres import PostgresServer
 
 CUSTOMERS = [f"customer-{number}" for number in range(6)]
 
@@ -146,13 +149,57 @@ def check(lifecycle: Lifecycle, sent: list[Message]) -> None:
     assert not lifecycle.letters()
 
 
+def run(script: list[Any], seed: int, database: str) -> None:
+    """A script on an empty database."""
+    with TemporaryDirectory() as folder:
+        lifecycle = Lifecycle(Path(folder) / "lifecycle.sqlite", seed=seed, database=database)
+        try:
+            check(lifecycle, play(lifecycle, script))
+        finally:
+            for store in lifecycle.stores:
+                store.close()
+
+
 @settings(max_examples=150)
 @given(script=steps, seed=st.integers(0, 1000))
 def test_every_fact_counts_exactly_once_whatever_happens(script: list[Any], seed: int) -> None:
-    with TemporaryDirectory() as folder:
-        lifecycle = Lifecycle(Path(folder) / "lifecycle.sqlite", seed=seed)
+    run(script, seed, "sqlite")
+
+
+@pytest.mark.postgres
+@settings(max_examples=25)
+@given(script=steps, seed=st.integers(0, 1000))
+def test_every_fact_counts_exactly_once_on_postgresql(postgres: PostgresServer, script: list[Any], seed: int) -> None:
+    run(script, seed, postgres.database())
+
+
+@pytest.mark.postgres
+def test_a_server_that_crashes_again_and_again_under_load(tmp_path: Path) -> None:
+    with PostgresServer() as server:
+        lifecycle = Lifecycle(tmp_path / "unused", database=server.database())
+        sent: list[Message] = []
+        for crash in range(6):
+            for number in range(60):
+                data = LeadUpdated(customer_id=f"c{number}", company=f"company {crash}")
+                message = lifecycle.message("crm.lead.updated.v1", data, f"2026-03-01T09:{crash:02d}:00Z")
+                lifecycle.bus.append(message)
+                sent.append(message)
+            lifecycle.loop.turn()
+
+            def crash_and_come_back() -> None:
+                server.crash()
+                server.start()
+
+            trouble = threading.Thread(target=crash_and_come_back)
+            trouble.start()
+            while trouble.is_alive():
+                try:
+                    lifecycle.loop.turn()
+                except Fenced:  # it could not be known in time whether the last commit was one
+                    lifecycle.crash()
+            trouble.join()
         try:
-            check(lifecycle, play(lifecycle, script))
+            check(lifecycle, sent)
         finally:
             for store in lifecycle.stores:
                 store.close()

@@ -104,6 +104,11 @@ def test_of_two_facts_with_one_identity_the_same_one_stands_whichever_came_first
     refused = msgspec.json.decode(letter.value)["company"]
     assert {standing, refused} == {"Acme", "Acne"}
     assert standing == smaller.company
+    lifecycle.publish("crm.lead.created.v1", smaller, DAY_1, id="same")
+    lifecycle.settle()
+    outcomes = {outcome: lifecycle.counted("crm.lead.v1", outcome) for outcome in ("accepted", "repeated", "IdentityConflict")}
+    assert outcomes == {"accepted": 1 + first_is_larger, "repeated": 1, "IdentityConflict": 1}
+    assert lifecycle.registry.get_sample_value("handoff_events_stored_total", {"kind": "fact"}) == 1 + first_is_larger
 
 
 def bad(value: bytes, *, key: bytes | None = b"acme", **headers: str) -> Message:
@@ -181,6 +186,17 @@ def test_a_recycled_lead_comes_back_by_a_tick_once(lifecycle: Any) -> None:
     last = lifecycle.published()[-1].data
     assert isinstance(last, StatusChanged)
     assert (last.current.name, last.since) == ("New", "2026-03-03T00:00:00Z")
+
+
+def test_a_tick_that_was_due_long_ago_is_recorded_now(lifecycle: Any) -> None:
+    """Or the retention of its topic, which goes by the time of recording, would take it before it is read."""
+    lifecycle.clock = lambda: parse_instant(DAY_3)
+    lifecycle.publish("crm.lead.recycled.v1", LeadRecycled(customer_id="acme", reason="later", until="2025-06-01"), DAY_1, id="r")
+    lifecycle.settle()
+    lifecycle.loop.turn()
+    (tick,) = lifecycle.bus.records(MOVED.name)
+    assert tick.timestamp == parse_instant(DAY_3) // 1_000_000
+    assert dict(tick.headers)["ce_time"] == DAY_1.encode()  # the later of `until` and the recycling (FOLD.md 20)
 
 
 def test_an_answer_before_the_time_ends_the_waiting(lifecycle: Any) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from events.assignments import LeadAssigned, LeadUnassigned
+from events.bus.database import SQLITE, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import Fact, decode, encode
@@ -18,6 +19,7 @@ from events.values import parse_instant
 from services.routing.desk import Desk
 from services.routing.domain.rule_set import RuleSet
 from services.routing.domain.story import Event
+from services.routing.feed import TRANSIENT
 from services.routing.inbound import Match
 from services.routing.metrics import Counters
 from services.routing.publication import Reference
@@ -55,8 +57,9 @@ reps:
 class Routing:
     """One process of routing over a memory bus: both hops. ``crash`` forgets it as it is, and another one takes over."""
 
-    def __init__(self, folder: Path, *, seed: int | None = None, bus: MemoryBus | None = None) -> None:
+    def __init__(self, folder: Path, *, seed: int | None = None, bus: MemoryBus | None = None, database: str = SQLITE) -> None:
         self.folder = folder
+        self.database = database
         self.rules_file, self.directory_file = folder / "rules.yaml", folder / "directory.yaml"
         self.rules_file.write_text(RULES_YAML)
         self.directory_file.write_text(DIRECTORY_YAML)
@@ -67,14 +70,24 @@ class Routing:
 
     def start(self) -> None:
         """Another process on the same database and files."""
-        self.store = Store(self.folder / "routing.sqlite", code_version="test", identity=self.bus.identity)
+        database = open_database(self.database, self.folder / "routing.sqlite", schema="routing")
+        self.store = Store(database, code_version="test", identity=self.bus.identity)
         self.stores.append(self.store)
         self.reference = Reference(self.bus, rules=self.rules_file, directory=self.directory_file, clock=lambda: NOON)
         counters = Counters.on(CollectorRegistry())
         self.match = Match(self.bus, self.store.ledger, self.reference, counters)
         self.desk = Desk(self.store, self.reference, counters)
         self.loops = [
-            Loop(self.bus, worker, group=f"routing-{topic}", topics=[topic], instance="1", records_max=7, poll_seconds=0)
+            Loop(
+                self.bus,
+                worker,
+                group=f"routing-{topic}",
+                topics=[topic],
+                instance="1",
+                records_max=7,
+                poll_seconds=0,
+                transient=TRANSIENT,
+            )
             for worker, topic in ((self.match, LIFECYCLE.name), (self.desk, REQUEST.name))
         ]
 

@@ -1,18 +1,22 @@
 """What people and probes read over HTTP."""
 
 import json
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from events.bus.memory import MemoryBus
 from events.published import Profile
 from events.record import Message
-from events.topics import ASSIGNMENT, LIFECYCLE
+from events.topics import ASSIGNMENT, LIFECYCLE, REQUEST, TOPICS
 from services.routing.api import create_app
 from services.routing.metrics import StateCollector
 from services.routing.progress import both
+from services.routing.publication import Reference
 from tests.routing.harness import Routing
 from tests.routing.words import progressed, record_changed, status_changed
 
@@ -53,7 +57,7 @@ def test_a_parameter_that_does_not_exist(routing: Routing, http: TestClient) -> 
     answer = http.get("/v1/assignments/acme?asof=2026-01-01")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["errors"] == [{"place": "query.asof", "reason": "there is no such parameter"}]
+    assert answer.json()["errors"] == [{"parameter": "asof", "detail": "is not a parameter of this resource: it has none"}]
 
 
 def test_a_wrong_file_is_told_and_the_service_stays_ready(routing: Routing, http: TestClient) -> None:
@@ -68,6 +72,54 @@ def test_a_wrong_file_is_told_and_the_service_stays_ready(routing: Routing, http
         "rules v1, directory v1",
         "rules.yaml:2:16 default.rep: 'karol' is not in directory v1 (did you mean 'carol'?)",
     ]
+
+
+@pytest.mark.parametrize("table", ["position", "dead_letter", "desk_events"])
+def test_a_broken_database_is_told_and_no_record_pays_for_it(routing: Routing, http: TestClient, table: str) -> None:
+    routing.settle()
+    with routing.store.ledger.transaction() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO lost")
+    routing.says(status_changed("acme", 1, profile=Profile(country="DE")))
+    routing.bus.append(Message(LIFECYCLE.name, b"acme", b"poison"))
+    for loop in routing.loops * 20:
+        loop.turn()
+    answer = http.get("/readyz")
+    assert answer.status_code == 503
+    troubled = {check["name"]: check["detail"] for check in answer.json()["checks"] if not check["ok"]}
+    assert re.search(f'no such table: {table}|relation "(routing.)?{table}" does not exist', troubled["bus"])
+    assert ("database" in troubled) == (table == "dead_letter")
+    assert "bugs" not in troubled
+    assert len(routing.bus.records(REQUEST.name)) == 1  # asked once, however often it is tried
+    assert http.get("/v1/assignments/acme").status_code == {"desk_events": 503, "position": 404, "dead_letter": 200}[table]
+    with routing.store.ledger.transaction() as cursor:
+        cursor.execute(f"ALTER TABLE lost RENAME TO {table}")
+    routing.settle()
+    assert http.get("/readyz").json()["ready"]
+    assert len(routing.said("acme")) == 1
+    assert len(routing.letters()) == 1
+
+
+def test_nothing_to_go_by_at_the_first_start(tmp_path: Path) -> None:
+    routing = Routing(tmp_path)
+    bus = MemoryBus({topic.name: topic.partitions(1) for topic in TOPICS})
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("territories: []\ndefault: {rep: karol}\nrules: 1\n")
+    first = Reference(bus, rules=wrong, directory=routing.directory_file, clock=lambda: 0)
+    first.look()
+    assert first.unusable() == (
+        "there are no rules yet: wrong.yaml:2:16 default.rep: 'karol' is not in directory v1 (did you mean 'carol'?);"
+        " wrong.yaml:3:1 rules: unknown key"
+    )
+    nowhere = Reference(MemoryBus({t.name: 1 for t in TOPICS}), rules=wrong, directory=tmp_path / "none.yaml", clock=lambda: 0)
+    nowhere.look()
+    assert nowhere.unusable() == f"there is no directory yet: {tmp_path / 'none.yaml'}: No such file or directory"
+    wrong.write_text("territories: []\ndefault: {rep: carol}\n")
+    first.look()
+    assert first.unusable() is None
+    wrong.write_text("wrong again")
+    first.look()
+    assert first.unusable() is None  # the last good version stays in force
+    routing.close()
 
 
 def test_not_ready_before_partitions_are_assigned(http: TestClient) -> None:

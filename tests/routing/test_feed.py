@@ -90,7 +90,7 @@ def test_whatever_strays_come_all_that_the_log_has_is_taken_in_once_and_in_order
 def test_both_hops_fed_by_hand(routing: Routing) -> None:
     """What Faust does, without Faust."""
     bus: MemoryBus = routing.bus
-    hops = [Hop(bus, routing.match, LIFECYCLE.name, ()), Hop(bus, routing.desk, REQUEST.name, ())]
+    hops = [Hop(bus, routing.match, LIFECYCLE.name), Hop(bus, routing.desk, REQUEST.name)]
     places = [TopicPartition(LIFECYCLE.name, 0), TopicPartition(LIFECYCLE.name, 1), TopicPartition(REQUEST.name, 0)]
     for customer in "abc":
         bus.append(lifecycle_message(status_changed(customer, 1)))

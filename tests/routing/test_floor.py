@@ -74,7 +74,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def run(routing: Routing, story: Callable[[Floor, LogReader], Awaitable[None]]) -> None:
     async def told() -> None:
-        floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name, ()), Hop(routing.bus, routing.desk, REQUEST.name, ())])
+        floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name), Hop(routing.bus, routing.desk, REQUEST.name)])
         reader = LogReader(routing, floor)
         await reader.assign()
         async with working(list(floor.lanes.values())):
@@ -165,7 +165,7 @@ def test_when_another_took_over_the_task_ends_with_an_error(routing: Routing) ->
     routing.says(status_changed("a", 1))
 
     async def story() -> None:
-        floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name, ())])
+        floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name)])
         reader = LogReader(routing, floor)
         await reader.assign()
         match = routing.match

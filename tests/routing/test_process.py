@@ -236,6 +236,18 @@ def test_a_day_in_its_life(process: Process, cluster: Cluster, eventually: Any) 
     assert "Traceback" not in process.log.read_text()
 
 
+def test_wrong_rules_at_the_very_first_start_end_it_with_their_place(process: Process, cluster: Cluster, eventually: Any) -> None:
+    right = process.rules.read_text()
+    process.rules.write_text("territories: []\ndefault: {rep: karol}\n")
+    assert process.start().wait(timeout=60) == 2
+    last = process.log.read_text().splitlines()[-1]
+    assert "ERROR routing there are no rules yet: rules.yaml:2:16 default.rep: 'karol' is not in directory v1" in last
+    process.rules.write_text(right)
+    process.start()
+    eventually(process.ready, seconds=60)
+    assert process.end(signal.SIGTERM) == 0
+
+
 def test_killed_again_and_again(process: Process, cluster: Cluster, eventually: Any) -> None:
     for kill in range(3):
         process.start()

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.assignments import LeadAssigned
+from events.assignments import LeadAssigned, LeadUnassigned
 from events.bus.memory import drain
 from events.codec import Fact, decode, encode
 from events.facts import Data, HandoffRejected, LeadCreated, LeadUpdated, OpportunityCreated, OwnerSet
@@ -140,6 +140,26 @@ def run(both: Both, steps: list[tuple]) -> None:
     both.settle()
 
 
+def test_an_assignment_that_is_overtaken_before_it_comes_back_ends(tmp_path: Path) -> None:
+    """The owner whom it was taken from is named again meanwhile: the record shows the same owner as before, and no change."""
+    both = Both(tmp_path)
+    mine = {"customer_id": "bolt"}
+    run(
+        both,
+        [
+            ("fact", ("crm.owner.set.v1", OwnerSet(**mine, rep_id="zoe", actor="boss")), 0),
+            ("settle",),
+            ("fact", ("crm.opportunity.created.v1", OpportunityCreated(**mine, opportunity_id="o", amount=EUR)), 0),
+            ("fact", ("crm.lead.created.v1", LeadCreated(**mine, owner="zoe")), 0),
+        ],
+    )
+    check(both)
+    assigned, ended = both.routing.said("bolt")
+    assert isinstance(ended, LeadUnassigned)
+    assert (ended.reason, ended.assignment_id) == ("superseded", assigned.assignment_id)
+    both.close()
+
+
 @settings(max_examples=60)
 @given(steps)
 def test_one_rep_at_most_and_the_record_agrees(steps: list[tuple]) -> None:
@@ -163,6 +183,9 @@ def check(both: Both) -> None:
         known = state.customers.get(customer)
         held = known.assignment.assignment_id if known and known.assignment and known.assignment.active else None
         assert record.assignment_id == held, f"{customer}: the record shows {record.assignment_id}, the desk has {held}"
+        said = both.routing.said(customer)
+        if said and isinstance(said[-1], LeadAssigned):
+            assert said[-1].assignment_id == record.assignment_id, f"{customer}: {said[-1].rep_id} was not told that it is over"
         stage = record.current.stage if isinstance(record, StatusChanged) else record.status.stage
         if record.owner is None and stage in ROUTED_STAGES:
             assert isinstance(last_decision[customer], NotAssigned), f"{customer} was forgotten"

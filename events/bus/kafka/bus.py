@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from events.bus import Assigned, BusError, Revoked
 from events.bus.kafka.clients import addresses, answers, connect
 from events.bus.kafka.cluster import Cluster
-from events.bus.kafka.consumer import CLOSE_MS, READER_SETTINGS, GroupConsumer, _record
+from events.bus.kafka.consumer import CLOSE_MS, READER_SETTINGS, GroupConsumer, record_of
 from events.bus.kafka.producer import IdempotentProducer
 from events.record import Record, TopicPartition
 
@@ -98,7 +98,7 @@ class KafkaBus:
         deadline = time.monotonic() + READ_SECONDS_MAX
         while self._reader.position(place) < end:
             batch = self._reader.poll(timeout_ms=200).get(place, [])
-            found.extend(_record(place.topic, place.partition, each) for each in batch)
+            found.extend(record_of(place.topic, place.partition, each) for each in batch)
             if batch:
                 deadline = time.monotonic() + READ_SECONDS_MAX
             elif time.monotonic() > deadline:

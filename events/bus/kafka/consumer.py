@@ -140,9 +140,8 @@ class GroupConsumer:
         except OffsetOutOfRangeError as error:
             self._lost(error)
             return []
-        return [
-            _record(place.topic, place.partition, each) for place, batch in batches.items() if place in self._held for each in batch
-        ]
+        held = ((place, batch) for place, batch in batches.items() if place in self._held)
+        return [record_of(place.topic, place.partition, each) for place, batch in held for each in batch]
 
     def _follow(self) -> None:
         """Do what the listener noted; ask where to begin in new partitions."""
@@ -184,6 +183,7 @@ class GroupConsumer:
         raise error
 
 
-def _record(topic: str, partition: int, read: Any) -> Record:
+def record_of(topic: str, partition: int, read: Any) -> Record:
+    """A record as kafka-python reads it, as one of ours."""
     headers = tuple((name, value or b"") for name, value in read.headers)
     return Record(topic, partition, read.offset, read.timestamp, read.key, read.value, headers)

@@ -4,12 +4,15 @@ A fact that is newer than all others and leaves the links of the past alone is o
 the same, because the outcome depends on the set alone.
 """
 
-from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter, itemgetter
 from typing import Generic, TypeVar
 
 from msgspec import Struct
+from rpds import HashTrieMap, List
 
 from events.codec import Fact
 from events.facts import Stage
@@ -44,31 +47,40 @@ History = tuple[Held[T], ...]
 
 
 class Fold(Struct, frozen=True):
-    """A set of facts, folded: the state after all of them, and the history of the record's status and of every deal."""
+    """A set of facts, folded: the state after all of them, and the history of the record's status and of every deal.
 
-    facts: tuple[Placed, ...] = ()
+    ``facts`` has the last one first. What grows with the record is persistent (in the sense of data structures: it shares all but
+    the change with what was before), so that a step costs the same on a long record as on a short one.
+    """
+
+    facts: List[Placed] = List()
     links: Links = Links()
     grouping: Grouping = NOTHING
     state: State | None = None
     statuses: History[StatusShown] = ()
-    images: Mapping[str, History[Image]] = {}
+    images: HashTrieMap[str, History[Image]] = HashTrieMap()
+
+    @property
+    def last(self) -> Key | None:
+        """The place of the last fact."""
+        return next((key for key, _ in self.facts), None)
 
 
 EMPTY = Fold()
 
 
-def plus(fold: Fold, fact: Fact, policy: Policy) -> Fold:
-    """The fold of the set with one more fact (which it must not hold yet)."""
+def plus(fold: Fold, fact: Fact, policy: Policy) -> tuple[Fold, Collection[str] | None]:
+    """The fold of the set with one more fact (which it must not hold yet), and the deals whose history may differ: None for any."""
     key = key_of(fact)
     links = fold.links.plus(key, fact.data)
     same = _grouping(fold, links, fact)
     grouping = group(links) if same is None else same
     keeps = same is not None or grouping.keeps(fold.grouping, fold.links.quote_replaces)
-    if keeps and (not fold.facts or key > fold.facts[-1][0]):
-        return _step(fold, (*fold.facts, (key, fact)), (key, fact), links, grouping, policy)
-    facts = list(fold.facts)
+    if keeps and (fold.last is None or key > fold.last):
+        return _step(fold, (key, fact), links, grouping, policy)
+    facts = list(fold.facts)[::-1]
     insort(facts, (key, fact), key=itemgetter(0))
-    return _folded(facts, links, grouping, policy)
+    return _folded(facts, links, grouping, policy), None
 
 
 def fold_of(facts: Iterable[Fact], policy: Policy) -> Fold:
@@ -81,10 +93,9 @@ def fold_of(facts: Iterable[Fact], policy: Policy) -> Fold:
 
 
 def _folded(placed: Iterable[Placed], links: Links, grouping: Grouping, policy: Policy) -> Fold:
-    facts = tuple(placed)
     fold = EMPTY
-    for each in facts:
-        fold = _step(fold, facts, each, links, grouping, policy)
+    for each in placed:
+        fold, _ = _step(fold, each, links, grouping, policy)
     return fold
 
 
@@ -98,7 +109,7 @@ def _grouping(fold: Fold, links: Links, fact: Fact) -> Grouping | None:
     return extended(fold.grouping, links, document)
 
 
-def _step(fold: Fold, facts: tuple[Placed, ...], placed: Placed, links: Links, grouping: Grouping, policy: Policy) -> Fold:
+def _step(fold: Fold, placed: Placed, links: Links, grouping: Grouping, policy: Policy) -> tuple[Fold, set[str]]:
     key, fact = placed
     state, changed = state_after(fold.state, fact, key, grouping, policy)
     cause = Cause(source=fact.source, id=fact.id, type=fact.type)
@@ -106,12 +117,11 @@ def _step(fold: Fold, facts: tuple[Placed, ...], placed: Placed, links: Links, g
     images = fold.images
     if changed:
         origin = Origin.of(state.profile)
-        now = dict(images)
         for deal in changed:
             image = image_of(state.deals[deal], state.owner.rep_id, origin)
-            now[deal] = _held(images.get(deal, ()), key[0], image, cause)
-        images = now
-    return Fold(facts, links, grouping, state, _held(fold.statuses, key[0], shown, cause), images)
+            images = images.insert(deal, _held(images.get(deal, ()), key[0], image, cause))
+    statuses = _held(fold.statuses, key[0], shown, cause)
+    return Fold(fold.facts.push_front(placed), links, grouping, state, statuses, images), changed
 
 
 def _held(history: History[T], at: int, what: T, cause: Cause) -> History[T]:
@@ -127,10 +137,18 @@ def _held(history: History[T], at: int, what: T, cause: Cause) -> History[T]:
 
 def revised_since(before: History[T], after: History[T], same: Callable[[Held[T], Held[T]], bool]) -> int | None:
     """The instant from which two histories differ, or None where they are the same."""
-    for old, new in zip(before, after, strict=False):
+    both = min(len(before), len(after))
+    # A history only ever changes at its end: where one state is the same object in both, so are all before it.
+    shared = next((end for end in (both, both - 1) if end > 0 and before[end - 1] is after[end - 1]), 0)
+    for old, new in zip(before[shared:], after[shared:], strict=False):
         if old is not new and not same(old, new):
             return min(old.at, new.at)
     if len(before) == len(after):
         return None
     longer, begun = (before, len(after)) if len(before) > len(after) else (after, len(before))
     return longer[begun].at
+
+
+def held_since(history: History[T], since: int) -> History[T]:
+    """The part of a history that begins at an instant."""
+    return history[bisect_left(history, since, key=attrgetter("at")) :]

@@ -1,9 +1,12 @@
 """What became of each assignment: the first acceptance, rejection and touch after it (DESIGN 4, ``crm.handoff.progressed.v1``)."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
+from rpds import HashTrieMap
 
 from events.assignments import LeadAssigned
 from events.codec import Fact
@@ -20,7 +23,7 @@ class Handoff(Struct, frozen=True):
     touched: int | None = None
 
 
-Handoffs = Mapping[str, Handoff]
+Handoffs: TypeAlias = "HashTrieMap[str, Handoff]"
 """By assignment id."""
 
 
@@ -28,13 +31,13 @@ def handoffs_after(handoffs: Handoffs, fact: Fact, present: str | None) -> Hando
     """The hand-offs after one more fact; ``present`` is the assignment that gave the record its owner, if one did."""
     match fact.data:
         case LeadAssigned(assignment_id=assignment, rep_id=rep) if assignment not in handoffs:
-            return {**handoffs, assignment: Handoff(rep)}
+            return handoffs.insert(assignment, Handoff(rep))
         case HandoffAccepted(assignment_id=assignment, rep_id=rep) if _is(handoffs, assignment, rep, "accepted"):
-            return {**handoffs, assignment: replace(handoffs[assignment], accepted=fact.occurred_at)}
+            return handoffs.insert(assignment, replace(handoffs[assignment], accepted=fact.occurred_at))
         case HandoffRejected(assignment_id=assignment, rep_id=rep, reason=why) if _is(handoffs, assignment, rep, "rejected"):
-            return {**handoffs, assignment: replace(handoffs[assignment], rejected=fact.occurred_at, reason=why)}
+            return handoffs.insert(assignment, replace(handoffs[assignment], rejected=fact.occurred_at, reason=why))
         case ActivityLogged(automatic=False, rep_id=rep) if present is not None and _is(handoffs, present, rep, "touched"):
-            return {**handoffs, present: replace(handoffs[present], touched=fact.occurred_at)}
+            return handoffs.insert(present, replace(handoffs[present], touched=fact.occurred_at))
     return handoffs
 
 

@@ -4,11 +4,14 @@ A link field is the last writer's. What the links say as a whole is a :class:`Gr
 grouping of documents that already had facts changes their past, and the record is folded anew.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
+from rpds import HashTrieMap, HashTrieSet
 
 from events.facts import OrderPlaced, QuoteFields
 from services.lifecycle.domain.order import Key
@@ -32,59 +35,64 @@ def document_of(data: object) -> DocumentKey | None:
 
 
 class Links(Struct, frozen=True):
-    """The link fields of every document that has a fact; the last writer's of each."""
+    """The link fields of every document that has a fact; the last writer's of each. ``named``: quotes that any link ever named."""
 
-    documents: frozenset[DocumentKey] = frozenset()
-    quote_opportunity: Mapping[str, Link] = {}
-    quote_replaces: Mapping[str, Link] = {}
-    order_opportunity: Mapping[str, Link] = {}
-    order_quote: Mapping[str, Link] = {}
+    documents: HashTrieSet[DocumentKey] = HashTrieSet()
+    quote_opportunity: HashTrieMap[str, Link] = HashTrieMap()
+    quote_replaces: HashTrieMap[str, Link] = HashTrieMap()
+    order_opportunity: HashTrieMap[str, Link] = HashTrieMap()
+    order_quote: HashTrieMap[str, Link] = HashTrieMap()
+    named: HashTrieSet[str] = HashTrieSet()
 
-    def plus(self, key: Key, data: object) -> "Links":
+    def plus(self, key: Key, data: object) -> Links:
         """The links after a fact (in whatever order facts come); the same object where it says nothing new."""
         document = document_of(data)
         if document is None:
             return self
-        documents = self.documents if document in self.documents else self.documents | {document}
+        documents = self.documents if document in self.documents else self.documents.insert(document)
+        opportunities, replaces, named = self.quote_opportunity, self.quote_replaces, self.named
+        by_order, quotes = self.order_opportunity, self.order_quote
         match data:
             case QuoteFields():
-                opportunity = _written(self.quote_opportunity, data.quote_id, key, data.opportunity_id)
-                replaces = _written(self.quote_replaces, data.quote_id, key, data.replaces)
-                if documents is self.documents and opportunity is self.quote_opportunity and replaces is self.quote_replaces:
-                    return self
-                return Links(documents, opportunity, replaces, self.order_opportunity, self.order_quote)
+                opportunities = _written(opportunities, data.quote_id, key, data.opportunity_id)
+                replaces = _written(replaces, data.quote_id, key, data.replaces)
+                named = _with(named, data.replaces)
             case OrderPlaced():
-                opportunity = _written(self.order_opportunity, data.order_id, key, data.opportunity_id)
-                quote = _written(self.order_quote, data.order_id, key, data.quote_id)
-                if documents is self.documents and opportunity is self.order_opportunity and quote is self.order_quote:
-                    return self
-                return Links(documents, self.quote_opportunity, self.quote_replaces, opportunity, quote)
-        if documents is self.documents:
-            return self
-        return Links(documents, self.quote_opportunity, self.quote_replaces, self.order_opportunity, self.order_quote)
+                by_order = _written(by_order, data.order_id, key, data.opportunity_id)
+                quotes = _written(quotes, data.order_id, key, data.quote_id)
+                named = _with(named, data.quote_id)
+        after = Links(documents, opportunities, replaces, by_order, quotes, named)
+        same = all(getattr(self, field) is getattr(after, field) for field in self.__struct_fields__)
+        return self if same else after
 
 
-def _written(links: Mapping[str, Link], document: str, key: Key, named: str | None) -> Mapping[str, Link]:
-    if named is None or (document in links and links[document][0] > key):
+def _with(named: HashTrieSet[str], quote: str | None) -> HashTrieSet[str]:
+    return named if quote is None or quote in named else named.insert(quote)
+
+
+def _written(links: HashTrieMap[str, Link], document: str, key: Key, named: str | None) -> HashTrieMap[str, Link]:
+    if named is None:
         return links
-    return {**links, document: (key, named)}
+    before = links.get(document)
+    return links if before is not None and before[0] > key else links.insert(document, (key, named))
 
 
 class Grouping(Struct, frozen=True):
     """The deal of every document with a fact, the documents of every deal, and the ``replaces`` links that stand."""
 
-    deal_of: Mapping[DocumentKey, str]
-    members: Mapping[str, tuple[DocumentKey, ...]]
+    deal_of: HashTrieMap[DocumentKey, str]
+    members: HashTrieMap[str, tuple[DocumentKey, ...]]
     replaces: Mapping[str, str]
 
-    def keeps(self, earlier: "Grouping", written: Mapping[str, Link]) -> bool:
+    def keeps(self, earlier: Grouping, written: Mapping[str, Link]) -> bool:
         """Whether nothing in the past changes: documents are grouped as before, links stand as before.
 
         ``written`` are the earlier ``replaces`` links: one of them that stands only now replaces from its first fact on (7).
         """
         newly = self.replaces.keys() - earlier.replaces.keys()
-        same = earlier.replaces.items() <= self.replaces.items() and earlier.deal_of.items() <= self.deal_of.items()
-        return same and newly.isdisjoint(written)
+        if not (earlier.replaces.items() <= self.replaces.items() and newly.isdisjoint(written)):
+            return False
+        return all(self.deal_of.get(document) == deal for document, deal in earlier.deal_of.items())
 
 
 def group(links: Links) -> Grouping:
@@ -123,7 +131,7 @@ def group(links: Links) -> Grouping:
             case "order":
                 deal = deal_of_order(identifier)
         deal_of[kind, identifier] = deal
-    return Grouping(deal_of, _members(deal_of.items()), replaces)
+    return Grouping(HashTrieMap.convert(deal_of), HashTrieMap.convert(_members(deal_of.items())), replaces)
 
 
 def _members(pairs: Iterable[tuple[DocumentKey, str]]) -> dict[str, tuple[DocumentKey, ...]]:
@@ -164,7 +172,7 @@ def _roots(replaces: Mapping[str, str]) -> dict[str, str]:
     return roots
 
 
-NOTHING = Grouping({}, {}, {})
+NOTHING = Grouping(HashTrieMap(), HashTrieMap(), {})
 """The grouping of no documents."""
 
 
@@ -179,16 +187,16 @@ def extended(grouping: Grouping, links: Links, document: DocumentKey) -> Groupin
         case "opportunity":
             deal = f"opportunity:{identifier}"
         case "quote":
-            named = links.quote_replaces or any(quote == identifier for _, quote in links.order_quote.values())
+            linked = identifier in links.named or identifier in links.quote_replaces
             own = links.quote_opportunity.get(identifier)
-            deal = None if named else f"opportunity:{own[1]}" if own else f"quote:{identifier}"
+            deal = None if linked else f"opportunity:{own[1]}" if own else f"quote:{identifier}"
         case "order":
             deal = _deal_of_new_order(grouping, links, identifier)
     if deal is None:
         return None
     return Grouping(
-        {**grouping.deal_of, document: deal},
-        {**grouping.members, deal: tuple(sorted((*grouping.members.get(deal, ()), document)))},
+        grouping.deal_of.insert(document, deal),
+        grouping.members.insert(deal, tuple(sorted((*grouping.members.get(deal, ()), document)))),
         grouping.replaces,
     )
 

@@ -5,13 +5,18 @@
 ``accept_all`` takes several facts in together, as is due when they are late.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from rpds import HashTrieMap
 
+from events.assignments import LeadAssigned
 from events.codec import Fact, content
 from events.facts import FactRef
 from events.published import Cause
@@ -26,9 +31,11 @@ from services.lifecycle.domain.events import (
     RecordRevised,
     StatusRevised,
 )
-from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, plus, revised_since
+from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, held_since, plus, revised_since
+from services.lifecycle.domain.handoffs import Handoff
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.state import Policy, State
+from services.lifecycle.domain.status import Verdict
 
 Origin = tuple[str, int, int]
 """The record that a fact came in: topic, partition, offset."""
@@ -50,7 +57,7 @@ class Record(Struct, frozen=True):
 
     customer_id: str
     fold: Fold = EMPTY
-    known: Mapping[FactRef, Known] = {}
+    known: HashTrieMap[FactRef, Known] = HashTrieMap()
     version: int = 0
     recorded_at: int = 0
 
@@ -70,7 +77,7 @@ def accept(record: Record, fact: Fact, origin: Origin, policy: Policy) -> Accept
 
 def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: Policy) -> Accepted:
     """The record with more facts, folded once, and the events that say what they changed together."""
-    known = dict(record.known)
+    known = record.known
     accepted: list[Known] = []
     refused: list[Known] = []
     for fact, origin in arrivals:
@@ -78,7 +85,7 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
         arrived = Known(hashlib.sha256(content(fact)).digest(), fact, origin)
         before = known.get(ref)
         if before is None or arrived.digest < before.digest:
-            known[ref] = arrived
+            known = known.insert(ref, arrived)
             accepted.append(arrived)
             refused += [before] if before is not None else []
         elif arrived.digest != before.digest:
@@ -86,17 +93,21 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     if not accepted:
         return Accepted(record, (), refused)
     one_more = len(accepted) == 1 and len(known) == len(record.known) + 1
-    fold = plus(record.fold, accepted[0].fact, policy) if one_more else fold_of((each.fact for each in known.values()), policy)
+    touched: Collection[str] | None = None
+    if one_more:
+        fold, touched = plus(record.fold, accepted[0].fact, policy)
+    else:
+        fold = fold_of((each.fact for each in known.values()), policy)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
     events: list[AnyEvent] = [FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin) for each in accepted]
-    events += _changes(record.fold, fold, accepted[-1].fact, recorded_at)
+    events += _changes(record.fold, fold, touched, [each.fact for each in accepted], recorded_at)
     return Accepted(Record(record.customer_id, fold, known, record.version + len(events), recorded_at), events, refused)
 
 
 def late(record: Record, facts: Sequence[Fact]) -> int:
     """How many of some facts (in fold order) come before the record's last one: worth taking in together."""
-    placed = record.fold.facts
-    return sum(key_of(fact) < placed[-1][0] for fact in facts) if placed else 0
+    last = record.fold.last
+    return 0 if last is None else sum(key_of(fact) < last for fact in facts)
 
 
 def decide(record: Record, fact: Fact, policy: Policy, origin: Origin = ("", 0, 0)) -> Sequence[AnyEvent]:
@@ -121,23 +132,26 @@ def restore(customer_id: str, accepted: Iterable[FactAccepted], version: int, re
         for event in accepted
     }
     fold = fold_of((each.fact for each in known.values()), policy)
-    return Record(customer_id, fold, known, version, recorded_at)
+    return Record(customer_id, fold, HashTrieMap.convert(known), version, recorded_at)
 
 
 # ------------------------------------------------------------------------------- what a fact changed
 
 
-def _changes(before: Fold, after: Fold, fact: Fact, recorded_at: int) -> Iterator[AnyEvent]:
+def _changes(
+    before: Fold, after: Fold, touched: Collection[str] | None, facts: Sequence[Fact], recorded_at: int
+) -> Iterator[AnyEvent]:
     assert after.state is not None
+    fact = facts[-1]
     cause = Cause(source=fact.source, id=fact.id, type=fact.type)
     status = _status(before, after, after.state, cause, recorded_at)
     if status is not None:
         yield status
     if before.state is not None:  # a new record is told whole by its first status
-        record = _record(before.state, after, after.state, cause, recorded_at)
+        record = _record(before.state, after, after.state, facts, cause, recorded_at)
         if record is not None:
             yield record
-    yield from _deals(before, after, cause, recorded_at)
+    yield from _deals(before, after, touched, cause, recorded_at)
     yield from _handoffs(before.state, after.state, cause, recorded_at)
     yield from _verdicts(before.state, after, after.state, cause, recorded_at)
 
@@ -150,7 +164,7 @@ def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: 
         recorded_at=recorded_at,
         cause=cause,
         since=since,
-        states=tuple(held for held in after.statuses if held.at >= since),
+        states=held_since(after.statuses, since),
         previous=before.statuses[-1].what if before.statuses else None,
         current=after.statuses[-1].what,
         owner=state.owner.rep_id,
@@ -160,9 +174,10 @@ def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: 
     )
 
 
-def _record(before: State, fold: Fold, after: State, cause: Cause, recorded_at: int) -> RecordRevised | None:
+def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], cause: Cause, recorded_at: int) -> RecordRevised | None:
     changed: list[Literal["owner", "profile"]] = []
-    if (before.owner.rep_id, before.owner.assignment_id) != (after.owner.rep_id, after.owner.assignment_id):
+    owner = (after.owner.rep_id, after.owner.assignment_id)
+    if owner != (before.owner.rep_id, before.owner.assignment_id) or _overtaken(facts, after):
         changed.append("owner")
     if before.profile != after.profile:
         changed.append("profile")
@@ -180,19 +195,24 @@ def _record(before: State, fold: Fold, after: State, cause: Cause, recorded_at: 
     )
 
 
-def _deals(before: Fold, after: Fold, cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
-    if before.images is after.images:
-        return
+def _overtaken(facts: Sequence[Fact], state: State) -> bool:
+    """Whether an assignment has come too late to give the owner: who made it believes that it did, and is told who has it."""
+    assignments = [fact.data.assignment_id for fact in facts if isinstance(fact.data, LeadAssigned)]
+    return any(assignment != state.owner.assignment_id for assignment in assignments)
+
+
+def _deals(before: Fold, after: Fold, touched: Collection[str] | None, cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
     revised = []
-    for deal, history in after.images.items():
-        earlier = before.images.get(deal, ())
+    for deal in after.images if touched is None else touched:
+        earlier, history = before.images.get(deal, ()), after.images[deal]
         if earlier is history:
             continue
         since = revised_since(earlier, history, lambda old, new: (old.at, old.what) == (new.at, new.what))
         if since is not None:
-            states = tuple(ImageHeld(held.at, held.what) for held in history if held.at >= since)
+            states = tuple(ImageHeld(held.at, held.what) for held in held_since(history, since))
             revised.append(DealRevised(deal, since, states))
-    revised += [DealRevised(deal, None, ()) for deal in before.images if deal not in after.images]
+    if touched is None:
+        revised += [DealRevised(deal, None, ()) for deal in before.images if deal not in after.images]
     if revised:
         parts = _parts(sorted(revised, key=lambda deal: deal.deal_id))
         for number, deals in enumerate(parts, start=1):
@@ -222,10 +242,10 @@ def _parts(deals: Sequence[DealRevised]) -> list[tuple[DealRevised, ...]]:
 
 
 def _handoffs(before: State | None, after: State, cause: Cause, recorded_at: int) -> Iterator[HandoffProgressed]:
-    earlier = before.handoffs if before is not None else {}
+    earlier: HashTrieMap[str, Handoff] = before.handoffs if before is not None else HashTrieMap()
     if earlier is after.handoffs:
         return
-    for assignment, handoff in after.handoffs.items():
+    for assignment, handoff in sorted(after.handoffs.items(), key=itemgetter(0)):
         was = earlier.get(assignment)
         steps: tuple[Literal["accepted", "rejected", "touched"], ...] = ("accepted", "rejected", "touched")
         for progress in steps:
@@ -243,10 +263,10 @@ def _handoffs(before: State | None, after: State, cause: Cause, recorded_at: int
 
 
 def _verdicts(before: State | None, fold: Fold, after: State, cause: Cause, recorded_at: int) -> Iterator[CommandJudged]:
-    earlier = before.verdicts if before is not None else {}
+    earlier: HashTrieMap[FactRef, Verdict] = before.verdicts if before is not None else HashTrieMap()
     if earlier is after.verdicts:
         return
-    for ref, verdict in after.verdicts.items():
+    for ref, verdict in sorted(after.verdicts.items(), key=lambda item: (item[0].source, item[0].id)):
         was = earlier.get(ref)
         if verdict.effective if was is None else was.effective == verdict.effective:
             continue

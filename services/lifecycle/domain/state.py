@@ -1,11 +1,14 @@
 """The record at a point of the fold, and one step of it: what one more fact, later than all before, changes."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
+from rpds import HashTrieMap
 
 from events.assignments import LeadAssigned, LeadUnassigned
 from events.codec import Fact
@@ -23,12 +26,23 @@ from events.facts import (
     StatusSet,
 )
 from events.published import Profile
-from services.lifecycle.domain.deals import Deal, Origin, deal_after
+from services.lifecycle.domain.deals import Origin, deal_after
 from services.lifecycle.domain.documents import AnyDocument, Opportunity, Order, Quote, opportunity_after, order_after, quote_after
 from services.lifecycle.domain.handoffs import Handoffs, handoffs_after
 from services.lifecycle.domain.links import DocumentKey, Grouping, document_of
 from services.lifecycle.domain.order import Key
-from services.lifecycle.domain.status import Lead, Verdict, judge, lead_after, name_of, promoted, taken_back
+from services.lifecycle.domain.status import (
+    Deals,
+    Lead,
+    Prospects,
+    Verdict,
+    judge,
+    lead_after,
+    name_of,
+    promoted,
+    prospects_after,
+    taken_back,
+)
 from services.lifecycle.domain.table import STAGES, StatusTable, Tables
 
 COMMANDS: Final = (StatusSet, StatusReverted, CustomerConverted, OwnerSet)
@@ -70,11 +84,12 @@ class State(Struct, frozen=True, kw_only=True):
     owner: Ownership = Ownership()
     profile: Profile = Profile()
     contact: Contact | None = None
-    documents: Mapping[DocumentKey, AnyDocument] = {}
-    deals: Mapping[str, Deal] = {}
-    replaced: Mapping[str, str] = {}
-    handoffs: Handoffs = {}
-    verdicts: Mapping[FactRef, Verdict] = {}
+    documents: HashTrieMap[DocumentKey, AnyDocument] = HashTrieMap()
+    deals: Deals = HashTrieMap()
+    prospects: Prospects = Prospects()
+    replaced: HashTrieMap[str, str] = HashTrieMap()
+    handoffs: Handoffs = HashTrieMap()
+    verdicts: HashTrieMap[FactRef, Verdict] = HashTrieMap()
 
 
 def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, policy: Policy) -> tuple[State, set[str]]:
@@ -96,6 +111,7 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
         contact=contact,
         documents=papers.documents,
         deals=deals,
+        prospects=prospects_after(before.prospects, papers.touched, before.deals, deals) if papers.touched else before.prospects,
         replaced=papers.replaced,
         handoffs=handoffs_after(before.handoffs, fact, before.owner.assignment_id),
         verdicts=_verdicts(before, fact, verdict),
@@ -106,10 +122,10 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
     return state, {*papers.touched, *following}
 
 
-def _verdicts(before: State, fact: Fact, verdict: Verdict) -> Mapping[FactRef, Verdict]:
+def _verdicts(before: State, fact: Fact, verdict: Verdict) -> HashTrieMap[FactRef, Verdict]:
     if not isinstance(fact.data, COMMANDS):
         return before.verdicts
-    return {**before.verdicts, FactRef(source=fact.source, id=fact.id): verdict}
+    return before.verdicts.insert(FactRef(source=fact.source, id=fact.id), verdict)
 
 
 def _profile(profile: Profile, data: Data) -> Profile:
@@ -140,9 +156,9 @@ def _contact(contact: Contact | None, data: Data) -> Contact | None:
 class _Papers(Struct):
     """The documents and deals after a fact; ``touched``: the deals that it changed, its own first."""
 
-    documents: Mapping[DocumentKey, AnyDocument]
-    deals: Mapping[str, Deal]
-    replaced: Mapping[str, str]
+    documents: HashTrieMap[DocumentKey, AnyDocument]
+    deals: Deals
+    replaced: HashTrieMap[str, str]
     touched: tuple[str, ...] = ()
 
 
@@ -151,22 +167,22 @@ def _papers(state: State, fact: Fact, key: Key, grouping: Grouping, tables: Tabl
     document = document_of(data)
     if document is None:
         return _Papers(state.documents, state.deals, state.replaced)
-    documents = {**state.documents, document: _document_after(state, document, key, data, tables.at(key[0]))}
+    documents = state.documents.insert(document, _document_after(state, document, key, data, tables.at(key[0])))
     touched = [grouping.deal_of[document]]
     replaced = state.replaced
     if isinstance(data, QuoteFields) and data.replaces is not None and data.replaces not in replaced:
         old = data.replaces
         if grouping.replaces.get(data.quote_id) == old:
-            replaced = {**replaced, old: data.quote_id}
+            replaced = replaced.insert(old, data.quote_id)
             quote = documents.get(("quote", old))
             if isinstance(quote, Quote):
-                documents["quote", old] = replace(quote, replaced_by=data.quote_id)
+                documents = documents.insert(("quote", old), replace(quote, replaced_by=data.quote_id))
                 touched += [deal for deal in [grouping.deal_of["quote", old]] if deal not in touched]
-    deals = dict(state.deals)
+    deals = state.deals
     for deal in touched:
         present = tuple(documents[member] for member in grouping.members[deal] if member in documents)
         said = data if deal == touched[0] else None
-        deals[deal] = deal_after(state.deals.get(deal), key, said, present, tables)
+        deals = deals.insert(deal, deal_after(deals.get(deal), key, said, present, tables))
     return _Papers(documents, deals, replaced, tuple(touched))
 
 
@@ -206,14 +222,14 @@ def _owner_after(owner: Ownership, fact: Fact, verdict: Verdict, papers: _Papers
     return owner if named is None else replace(owner, rep_id=named.value, by_deal=first)
 
 
-def _with_kept_owner(before: State, papers: _Papers, owner: str | None) -> tuple[Mapping[str, Deal], list[str]]:
+def _with_kept_owner(before: State, papers: _Papers, owner: str | None) -> tuple[Deals, list[str]]:
     """Rule 17: what closed deals keep of the record's owner; and the deals whose owner may have followed the record's."""
     candidates = papers.deals if owner != before.owner.rep_id else papers.touched
-    deals, following = dict(papers.deals), []
+    deals, following = papers.deals, []
     for name in candidates:
-        deal = deals[name]
+        deal = papers.deals[name]
         if deal.state != "open" and deal.kept_owner is None and owner is not None:
-            deals[name] = replace(deal, kept_owner=owner)
+            deals = deals.insert(name, replace(deal, kept_owner=owner))
         if deal.named_owner is None:
             following.append(name)
     return deals, following
@@ -250,7 +266,7 @@ def _with_status(
     said = stage == "lead" and (lead.trigger, lead.by) != (before.lead.trigger, before.lead.by)
     if (stage, by_hand) == (before.stage, before.by_hand) and not deals and not said:
         return state  # nothing that a status rests on has changed: a new version of the table touches no record by itself
-    name = by_hand if by_hand is not None else name_of(stage, lead, state.deals, table)
+    name = by_hand if by_hand is not None else name_of(stage, lead, state.prospects, state.deals, table)
     if (name, stage) == (before.status, before.stage):
         return state
     return replace(state, status=name, probability=table.probability(name))

@@ -1,11 +1,14 @@
 """The record's stage and status (FOLD.md 19-23): lead facts, promotion, the prospect's deals, and what people set by hand."""
 
-from collections.abc import Collection, Mapping
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
 from datetime import datetime, tzinfo
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
+from rpds import HashTrieMap
 
 from events.codec import Fact
 from events.facts import (
@@ -40,6 +43,8 @@ from services.lifecycle.domain.figures import Documents
 from services.lifecycle.domain.order import Key
 from services.lifecycle.domain.table import STAGES, StatusTable
 
+Deals: TypeAlias = "HashTrieMap[str, Deal]"
+"""A record's deals by their ids."""
 LeadTrigger = Literal["new", "qualified", "disqualified", "recycled"]
 
 
@@ -144,17 +149,43 @@ def _is_won(deal: Deal, table: StatusTable) -> bool:
     return mark is not None and mark.state == "won" and (mark.by_stage or table.opportunities_enabled)
 
 
-def name_of(stage: Stage, lead: Lead, deals: Mapping[str, Deal], table: StatusTable) -> str:
+class Prospects(Struct, frozen=True):
+    """What a prospect's status rests on, kept from fact to fact, so that no fact has to look at every deal.
+
+    ``open`` counts open deals by probability and status; ``lost`` is the lost deal whose last fact is the latest.
+    """
+
+    open: HashTrieMap[tuple[int, str], int] = HashTrieMap()
+    lost: str | None = None
+
+
+def prospects_after(prospects: Prospects, touched: Iterable[str], before: Deals, after: Deals) -> Prospects:
+    """The same after a fact that touched some deals."""
+    openly, lost = prospects.open, prospects.lost
+    for name in touched:
+        was, now = before.get(name), after[name]
+        if was is not None and was.state == "open":
+            place = (was.probability, was.status)
+            openly = openly.insert(place, openly[place] - 1) if openly[place] > 1 else openly.remove(place)
+        if now.state == "open":
+            place = (now.probability, now.status)
+            openly = openly.insert(place, openly.get(place, 0) + 1)
+        if now.state == "lost":
+            lost = name if lost is None or now.last > after[lost].last else lost
+        elif lost == name:
+            lost = max((n for n, deal in after.items() if deal.state == "lost"), key=lambda n: after[n].last, default=None)
+    return Prospects(openly, lost)
+
+
+def name_of(stage: Stage, lead: Lead, prospects: Prospects, deals: Deals, table: StatusTable) -> str:
     """The status that the stage's own rule gives: 19 for a lead, 22 for a prospect and a customer."""
     if stage == "lead":
         return lead.name
     if stage == "customer":
         return table.triggers["sale"]
-    openly = [deal for deal in deals.values() if deal.state == "open"]
-    if openly:
-        return max(openly, key=lambda deal: (deal.probability, table.place(deal.status))).status
-    lost = [deal for deal in deals.values() if deal.state == "lost"]
-    return max(lost, key=lambda deal: deal.last).status if lost else table.triggers["converted"]
+    if prospects.open:
+        return max(prospects.open, key=lambda place: (place[0], table.place(place[1]), place[1]))[1]
+    return deals[prospects.lost].status if prospects.lost is not None else table.triggers["converted"]
 
 
 # ------------------------------------------------------------------------------------------ commands

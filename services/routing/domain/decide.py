@@ -139,11 +139,10 @@ def _owner_changed(customer: Customer, request: OwnerChanged) -> CustomerEvent |
         return None
     common = _common(customer, request)
     if request.assignment_id is None:
-        if not last.active:
+        known = last.confirmed or request.cause.id == last.assignment_id  # the record has the assignment, and not its rep
+        if last.told or not (last.active or known):
             return None
-        return Superseded(
-            **common, assignment_id=last.assignment_id, rep_id=last.rep_id, owner=request.owner, confirmed=last.confirmed
-        )
+        return Superseded(**common, assignment_id=last.assignment_id, rep_id=last.rep_id, owner=request.owner, confirmed=known)
     if request.assignment_id != last.assignment_id:
         return None  # an earlier one of the desk's: the record does not know the last one yet
     if last.active:

@@ -127,8 +127,8 @@ class Confirmed(Decision, frozen=True, kw_only=True, omit_defaults=True):
 class Superseded(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody else gave the record to ``owner``: the assignment ended.
 
-    ``confirmed``: the record had shown the assignment. Where it had not, what superseded it may have been said without knowledge of
-    it, and the record may show it yet.
+    ``confirmed``: the record had shown the assignment, or has it and somebody else owns it. Else what superseded it may have been
+    said without knowledge of it, and the record may show it yet.
     """
 
     assignment_id: str

@@ -1,15 +1,17 @@
 """What the loop does about crashes, bugs, outages, and what cannot be retried; with a real ledger on SQLite."""
 
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 
 from events.bus import BusError, PositionLost
 from events.bus.ledger import Fenced, Outgoing
+from events.bus.loop import BUGGY_KEYS_MAX
 from events.bus.memory import MemoryBus, drain
 from events.record import Message, TopicPartition
 from tests.events.bus.stage import Crash, MakeToy, assert_exact, crash_at, fill, inputs, loop_on, turn
-from tests.events.bus.toy import LETTERS, OUT, TOPICS, by_key
+from tests.events.bus.toy import LETTERS, OUT, TOPICS, Database, by_key
 
 # ------------------------------------------------------------------------------------------------------ crashes
 
@@ -158,13 +160,94 @@ def test_a_database_that_is_locked_is_waited_for(bus: MemoryBus, toy: MakeToy) -
     assert_exact(bus, worker)
 
 
-def test_a_wrong_statement_is_a_bug_and_not_waited_for(bus: MemoryBus, toy: MakeToy) -> None:
-    fill(bus, 1)
+def disk_full(database: Database) -> None:
+    database.rows(f"PRAGMA max_page_count = {database.rows('PRAGMA page_count')[0][0]}")
+
+
+def disk_with_room(database: Database) -> None:
+    database.rows("PRAGMA max_page_count = 1000000")
+
+
+def table_gone(database: Database) -> None:
+    database.rows("ALTER TABLE fact RENAME TO lost")
+
+
+def table_back(database: Database) -> None:
+    database.rows("ALTER TABLE lost RENAME TO fact")
+
+
+def read_only(database: Database) -> None:
+    database.rows("PRAGMA query_only = ON")
+
+
+def writable(database: Database) -> None:
+    database.rows("PRAGMA query_only = OFF")
+
+
+@pytest.mark.parametrize(
+    ("harm", "repair", "error"),
+    [
+        (disk_full, disk_with_room, "database or disk is full"),
+        (table_gone, table_back, "no such table: fact"),
+        (read_only, writable, "attempt to write a readonly database"),
+    ],
+)
+def test_a_database_that_cannot_do_its_work_is_waited_for_and_no_record_pays_for_it(
+    bus: MemoryBus, toy: MakeToy, harm: Callable[[Database], None], repair: Callable[[Database], None], error: str
+) -> None:
+    fill(bus, 30)
     worker = toy(bus)
-    worker.at = lambda point: worker.database.rows("SELECT * FROM nowhere") and None if point == "begin" else None
     loop = loop_on(bus, worker)
     drain([loop])
-    assert [error for _, error, _ in worker.letters()] == ["Bug"]
+    harm(worker.database)
+    for n in range(30, 60):
+        bus.append(Message("in", f"customer-{n}".encode(), f"in-{n}-{'x' * 4000}".encode()))
+    turn(loop, 20)
+    progress = loop.progress()
+    assert progress.state == "retrying"
+    assert f"OperationalError: {error}" in progress.error
+    assert progress.rejected == 0
+    repair(worker.database)
+    drain([loop])
+    assert worker.letters() == []
+    assert_exact(bus, worker)
+
+
+def test_when_one_customer_after_the_other_fails_nothing_more_is_rejected(
+    bus: MemoryBus, toy: MakeToy, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(100):
+        bus.append(Message("in", f"customer-{n}".encode(), f"in-{n}".encode()))
+    worker = toy(bus)
+
+    def broken(point: str) -> None:
+        if point == "begin":
+            raise KeyError("a wrong release")
+
+    worker.at = broken
+    loop = loop_on(bus, worker)
+    turn(loop, 30)
+    assert len(worker.letters()) == BUGGY_KEYS_MAX
+    progress = loop.progress()
+    assert (progress.state, progress.rejected, progress.lag) == ("retrying", BUGGY_KEYS_MAX, 100)
+    assert "10 keys in a row were rejected" in progress.error
+    assert "KeyError: 'a wrong release'" in progress.error
+    assert caplog.text.count("tried again until it works") == 1
+    worker.at = lambda point: None
+    drain([loop])
+    assert len(worker.letters()) == BUGGY_KEYS_MAX
+    assert len(worker.facts()) == 90
+    assert loop.progress().error == ""
+
+
+def test_bugs_between_records_that_are_well_are_all_rejected(bus: MemoryBus, toy: MakeToy) -> None:
+    """The control: so many keys are not in a row."""
+    for n in range(60):
+        bus.append(Message("in", f"customer-{n}".encode(), f"{'in' if n % 6 == 5 else 'bug'}-{n}".encode(), partition=0))
+    worker = toy(bus)
+    drain([loop_on(bus, worker)])
+    assert len(worker.letters()) == 50
+    assert len(worker.facts()) == 10
 
 
 def test_a_service_says_what_is_transient(bus: MemoryBus, toy: MakeToy) -> None:
@@ -262,6 +345,7 @@ def test_a_missing_topic_stops_the_service(bus: MemoryBus, toy: MakeToy) -> None
 
 def test_a_stream_whose_numbers_do_not_rise_is_named(bus: MemoryBus, toy: MakeToy) -> None:
     worker = toy(bus)
-    worker.outgoing = lambda stream, after, limit: [Outgoing(after, ())]  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match=r"stream .*\[0\] after 0: its numbers do not rise"):
-        loop_on(bus, worker).run()
+    for entries, told in (([0], r"\[0\]"), ([1, 3, 2], r"\[1, 3, 2\]"), ([4, 4], r"\[4, 4\]")):
+        worker.outgoing = lambda *_, entries=entries: [Outgoing(n, ()) for n in entries]  # type: ignore[method-assign,misc]
+        with pytest.raises(ValueError, match=rf"stream .*\[0\] after 0: its numbers do not rise: {told}"):
+            loop_on(bus, worker).run()

@@ -7,7 +7,7 @@ import pytest
 from events.bus import BusError
 from events.bus.ledger import Outgoing
 from events.bus.memory import MemoryBus
-from events.bus.relay import ANSWER_SECONDS_MAX, Relay
+from events.bus.relay import ANSWER_SECONDS_MAX, TURN_SECONDS_MAX, Relay
 from events.record import Message
 
 
@@ -60,6 +60,66 @@ def test_a_stream_with_much_to_send_does_not_hold_up_the_others() -> None:
     bus.slow = False
     relay.finish(0)
     assert sent(bus, "small") == [1]
+
+
+@pytest.mark.parametrize(("room", "on_their_way"), [(500, 500), (501, 1_000), (1_000, 1_000)])
+def test_what_is_on_its_way_is_bounded(room: int, on_their_way: int) -> None:
+    bus, shelf = MemoryBus({"out": 1}), Shelf(a=5_000)
+    relay = Relay(bus, shelf, in_flight_max=room)
+    bus.slow = True
+    relay.pump()
+    bus.slow = False
+    relay.finish(0)
+    assert shelf.saved == {"a": on_their_way}  # the last portion may go over the bound, none is begun beyond it
+
+
+class Slow:
+    """A producer whose answers come while one waits, never before."""
+
+    def __init__(self, now: list[float]) -> None:
+        self.now = now
+        self.sent = 0
+
+    def send(self, messages: Sequence[Message]) -> "Answer":
+        self.sent += len(messages)
+        return Answer(self.now)
+
+    def close(self) -> None:
+        return
+
+
+class Answer:
+    def __init__(self, now: list[float]) -> None:
+        self.now = now
+        self.answered = False
+
+    def done(self, timeout: float = 0.0) -> bool:
+        if timeout > 0:
+            self.now[0] += 0.5
+            self.answered = True
+        return self.answered
+
+    def wait(self, timeout: float) -> None:
+        assert self.answered
+
+
+class SlowBus(MemoryBus):
+    def __init__(self, producer: Slow) -> None:
+        super().__init__({"out": 1})
+        self.slow_producer = producer
+
+    def producer(self, *_: object) -> Slow:  # type: ignore[override]
+        return self.slow_producer
+
+
+def test_where_there_is_no_room_it_waits_for_answers_as_long_as_a_turn_may_take() -> None:
+    now = [0.0]
+    producer, shelf = Slow(now), Shelf(a=50_000)
+    relay = Relay(SlowBus(producer), shelf, in_flight_max=500, monotonic=lambda: now[0])
+    assert relay.pump()
+    assert relay.backlog
+    assert now[0] == TURN_SECONDS_MAX
+    assert producer.sent == 500 * (1 + TURN_SECONDS_MAX / 0.5)
 
 
 def test_what_is_not_acknowledged_is_sent_again_from_there() -> None:

@@ -1,9 +1,13 @@
 """DESIGN 4: what a fact changes is told, at most one event of each kind, complete enough that nobody looks anything up."""
 
 from collections import Counter
+from collections.abc import Sequence
 
-from events.facts import Contact
-from services.lifecycle.domain.events import DealsRevised, FactAccepted, StatusRevised
+from msgspec import json
+
+from events.codec import Fact
+from events.facts import Contact, Split
+from services.lifecycle.domain.events import DealsRevised, FactAccepted, HandoffProgressed, RecordRevised, StatusRevised
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, accept_all, late, restore
 from services.lifecycle.domain.state import Policy
@@ -97,6 +101,17 @@ def test_a_late_fact_that_changes_neither_is_not(given: Telling) -> None:
     )
 
 
+def test_an_assignment_that_was_overtaken_unseen_is_answered_with_the_owner(given: Telling) -> None:
+    """The owner is the same as before; but whoever made the assignment must learn that it did not give him."""
+    story = given(owner_set("ann", day=1), lead_updated(day=3, owner="ann")).when(assigned("a1", "bob", day=2))
+    story.then(stores("fact", "record"), revises_record("owner", owner="ann"))
+    (told,) = [event for event in story.events if isinstance(event, RecordRevised)]
+    assert told.assignment_id is None
+    given(assigned("a2", "ann", day=2)).when(assigned("a1", "bob", day=1)).then(
+        stores("fact", "status", "record"), revises_record("owner", owner="ann")
+    )
+
+
 def test_the_contact_is_kept_by_field_and_travels_along(given: Telling) -> None:
     first, later = Contact(name="Ada", phone="1"), Contact(phone="2", title="CEO")
     story = given(lead_created(day=1, contact=first), lead_updated(day=2, contact=later), lead_updated(day=3, company="Acme"))
@@ -159,6 +174,52 @@ def test_a_long_revision_is_told_in_parts_that_count_as_one() -> None:
     }
 
 
+def revision_of(facts: Sequence[Fact]) -> list[DealsRevised]:
+    """What is told of the deals when a late fact changes all of their history."""
+    policy = Policy(Tables((DEFAULT,)), UTC)
+    stored = [FactAccepted(recorded_at=0, fact=fact, origin=("topic", 0, 0)) for fact in facts]
+    before = restore(CUSTOMER, stored, len(stored), 0, policy)
+    events = accept(before, lead_created(day=1, country="DE"), ("topic", 0, 1), policy).events
+    return [event for event in events if isinstance(event, DealsRevised)]
+
+
+def test_no_more_parts_than_it_takes() -> None:
+    """Every part but the last is full: the next state would not have fitted."""
+    parts = revision_of(
+        [
+            opportunity_updated(f"o{number % 3}", day=2 + number, amount=number, product="x" * 200, id=f"{number:04}")
+            for number in range(1800)
+        ]
+    )
+    states = [[2 * len(json.encode(state)) for deal in part.deals for state in deal.states] for part in parts]
+    largest = max(max(sizes) for sizes in states)
+    assert len(parts) > 2
+    assert all(PART_BYTES_MAX - largest < sum(sizes) <= PART_BYTES_MAX for sizes in states[:-1])
+    assert 0 < sum(states[-1]) <= PART_BYTES_MAX
+    assert all(deal.states for part in parts for deal in part.deals)
+
+
+def test_a_state_that_is_larger_than_a_part_has_one_to_itself() -> None:
+    many = tuple(Split(rep_id="r" * 150, percent=number % 50) for number in range(2000))
+    amounts = [opportunity_updated("o1", day=3 + number, amount=number, id=f"{number:04}") for number in range(21)]
+    parts = revision_of([opportunity_updated("o1", day=2, splits=many), *amounts])
+    assert [[len(deal.states) for deal in part.deals] for part in parts] == [[1]] * 22
+
+
+def test_a_fact_that_is_newer_than_all_others_is_one_step(given: Telling) -> None:
+    """What held before is not made anew: it is the same, object by object."""
+    story = given(lead_created(day=1), opportunity_created("o1", 5, day=2), quote_created("q1", 5, day=3))
+    before = story.record.fold
+    after = story.when(opportunity_updated("o1", day=4, amount=7)).record.fold
+    assert all(old is new for old, new in zip(before.statuses, after.statuses, strict=False))
+    assert after.images["quote:q1"] is before.images["quote:q1"]
+    assert after.images["opportunity:o1"][0] is before.images["opportunity:o1"][0]
+
+
+def test_nothing_is_late_where_nothing_is_known() -> None:
+    assert late(Record(CUSTOMER), [lead_created(day=1), lead_updated(day=2)]) == 0
+
+
 def test_late_facts_that_are_taken_in_together_are_told_together(given: Telling) -> None:
     story = given(lead_created(day=1), quote_sent("q1", day=5))
     facts = [lead_qualified(day=2), quote_created("q1", 5, day=3), order_placed("p1", 5, day=4)]
@@ -186,6 +247,20 @@ def test_a_second_one_is_not(given: Telling) -> None:
     given(assigned("a1", "ann", day=1), handoff_accepted("a1", "ann", day=2)).when(handoff_accepted("a1", "ann", day=3)).then(
         changes_nothing()
     )
+
+
+def test_what_became_of_one_assignment_is_not_told_again_with_another(given: Telling) -> None:
+    story = [assigned("a1", "ann", day=1), handoff_accepted("a1", "ann", day=2), activity(day=3), assigned("a2", "bob", day=4)]
+    given(*story).when(handoff_accepted("a2", "bob", day=5)).then(reports(("a2", "accepted", 5)))
+
+
+def test_a_rejection_is_told_with_its_reason_and_nothing_else_is(given: Telling) -> None:
+    story = given(assigned("a1", "ann", day=1)).when(handoff_rejected("a1", "ann", day=2, reason="on holiday"))
+    told = [event for event in story.events if isinstance(event, HandoffProgressed)]
+    assert [(event.progress, event.rep_id, event.reason) for event in told] == [("rejected", "ann", "on holiday")]
+    story.when(handoff_accepted("a1", "ann", day=3))
+    told = [event for event in story.events if isinstance(event, HandoffProgressed)]
+    assert [(event.progress, event.rep_id, event.reason) for event in told] == [("accepted", "ann", None)]
 
 
 def test_an_earlier_one_that_comes_to_light_is(given: Telling) -> None:

@@ -167,6 +167,14 @@ def test_whoever_is_assigned_and_gone_leaves_nobody(given: Telling) -> None:
     )
 
 
+def test_once_somebody_else_decided_documents_decide_no_more(given: Telling) -> None:
+    named = quote_created("q1", 5, day=5, owner="bob")
+    given(lead_created(owner="ann", day=1), named).then(owned_by("ann"), deal("quote:q1", owner="bob"))
+    given(assigned("a1", "ann", day=1), named).then(owned_by("ann", "a1"), deal("quote:q1", owner="bob"))
+    given(assigned("a1", "ann", day=1), unassigned("a1", day=2), named).then(owned_by(None), deal("quote:q1", owner="bob"))
+    given(owner_set("ann", day=1), named).then(owned_by("ann"), deal("quote:q1", owner="bob"))
+
+
 def test_the_documents_owner_passes_to_open_deals_without_one(given: Telling) -> None:
     given(opportunity_created("o1", 5, day=1, owner="ann"), quote_created("q1", 5, day=2)).then(deal("quote:q1", owner="ann"))
 

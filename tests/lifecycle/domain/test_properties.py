@@ -81,7 +81,7 @@ def test_of_two_facts_with_one_identity_the_same_one_stands_and_the_other_is_ref
         accepted = accept(record, fact, ("topic", 0, 0), history.policy)
         refused += [known.fact for known in accepted.refused]
         record = accepted.record
-    stand = [fact for _, fact in record.fold.facts]
+    stand = [fact for _, fact in record.fold.facts][::-1]
     assert stand == in_order(history.facts)
     assert [known.fact for known in record.known.values()] == [stand[stand.index(each.fact)] for each in record.known.values()]
     assert all(fact in stand or fact in refused for fact in facts)
@@ -150,7 +150,7 @@ def assert_holds(consumer: Consumer, fold: Fold) -> None:
     for assignment, handoff in state.handoffs.items():
         seen = {step: getattr(handoff, step) for step in ("accepted", "rejected", "touched")}
         assert all(consumer.progress[assignment, step] == at for step, at in seen.items() if at is not None)
-    assert consumer.refused & state.verdicts.keys() == {ref for ref, verdict in state.verdicts.items() if not verdict.effective}
+    assert consumer.refused & set(state.verdicts) == {ref for ref, verdict in state.verdicts.items() if not verdict.effective}
 
 
 def cut(facts: Sequence[Fact], places: set[int]) -> list[Sequence[Fact]]:

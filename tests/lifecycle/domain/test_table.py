@@ -81,6 +81,13 @@ def test_a_leads_status_takes_its_name_from_the_version_at_the_fact_that_set_it(
     given(lead_disqualified(day=2), quote_sent("q1", day=2.5), reverted("lead", day=4), tables=tables).then(is_lead("Dead"))
 
 
+def test_a_name_that_the_version_lacks_has_no_probability(given: Telling) -> None:
+    tables = [version(1, {"Qualified": 5}), version(3, qualified="Hot")]
+    story = [lead_qualified(day=2), quote_sent("q1", day=2.5)]
+    given(*story, reverted("lead", day=2.8), tables=tables).then(is_lead("Qualified", 5))
+    given(*story, reverted("lead", day=4), tables=tables).then(is_lead("Qualified", 0))
+
+
 def test_lead_facts_at_other_stages_do_not_bring_a_new_name(given: Telling) -> None:
     tables = [version(1), version(3, sale="Customer", converted="Identified", lost="Lost")]
     given(order_placed("p1", 5, day=2), lead_qualified(day=4), lead_disqualified(day=5), tables=tables).then(

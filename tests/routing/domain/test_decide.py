@@ -1,7 +1,9 @@
 """Stories of the desk: given rules and reps, when requests come, then these decisions."""
 
 import pytest
+from msgspec.structs import replace
 
+from events.published import Cause
 from services.routing.domain.rule_set import ClearOwner, KeepOwner, Member, PoolTarget, RepTarget, RuleSet, Territory
 from services.routing.domain.story import (
     Assigned,
@@ -67,6 +69,17 @@ def test_an_owner_named_without_knowledge_of_the_assignment_may_give_way_to_it(d
     assert second.confirmed is False
     assert [type(event) for event in desk.when(shows("acme", 3, "anna", A1))] == [Reinstated]
     assert desk.when(asks("acme", 4, "north")) == []
+
+
+def test_an_assignment_that_came_too_late_to_be_shown_is_ended_for_good(desk: DeskStory) -> None:
+    """The record has it: it was the assignment that made lifecycle say who owns the record."""
+    came = Cause(source="handoff/routing", id=A1, type="crm.lead.assigned.v1")
+    desk.when(asks("acme", 1, "north"), shows("acme", 2, "carol"))
+    (event,) = desk.when(replace(shows("acme", 3, "carol"), cause=came))
+    assert isinstance(event, Superseded)
+    assert (event.assignment_id, event.rep_id, event.owner, event.confirmed) == (A1, "anna", "carol", True)
+    assert desk.when(replace(shows("acme", 4, "carol"), cause=came)) == []
+    assert desk.assigned(asks("acme", 5, "north")) == ["ben"]
 
 
 def test_what_shows_an_earlier_assignment_does_not_know_the_last_one_yet() -> None:

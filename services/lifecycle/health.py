@@ -1,0 +1,73 @@
+"""Probes, metrics and status: whether the service lives, does its work, and how far it has come."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from eventsourcing.persistence import PersistenceError
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from events.bus.progress import Progress
+from services.lifecycle.metrics import Senders
+from services.lifecycle.store import Store
+
+SERVICE: Final = "lifecycle"
+
+
+def router(store: Store, progress: Callable[[], Progress], registry: CollectorRegistry, senders: Senders) -> APIRouter:
+    """The resources that every service has."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/livez")
+    def livez() -> dict[str, bool]:
+        """The process answers."""
+        return {"alive": True}
+
+    @routes.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Whether the service does its work, check by check."""
+        found = checks(store, progress())
+        ready = all(check["ok"] for check in found)
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"ready": ready, "checks": found}, status_code=status)
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/v1/status")
+    def status() -> dict[str, Any]:
+        """How far the service has come; ``lag`` is 0 when everything that was published is reflected and relayed.
+
+        ``moved``: records that lay in another partition than their customer's since the start, by source.
+        """
+        now = progress()
+        return {
+            "service": SERVICE,
+            "state": now.state,
+            "lag": now.lag,
+            "lag_seconds": round(now.lag_seconds, 3),
+            "position": sum(now.positions.values()),
+            "positions": {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(now.positions.items())},
+            "dead_letters": sum(store.ledger.dead_letters().values()),
+            "moved": dict(senders.counts),
+        }
+
+    return routes
+
+
+def checks(store: Store, now: Progress) -> list[dict[str, Any]]:
+    """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
+    bus = {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state}
+    try:
+        bugs = store.ledger.dead_letters().get("Bug", 0)
+    except PersistenceError as error:
+        return [bus, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
+    return [
+        bus,
+        {"name": "database", "ok": True, "detail": ""},
+        {"name": "bugs", "ok": bugs == 0, "detail": f"{bugs} records were buried as bugs: they wait for a fix" if bugs else ""},
+    ]
