@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 
 from events.bus import BusError
 from handoff.broker import KafkaUnavailable
-from handoff.commands import customer, demo, explain, forecast, imports, send, status, tail, topics, up
+from handoff.commands import config, customer, demo, doctor, explain, forecast, imports, send, status, tail, topics, up
 from handoff.console import complain
 from handoff.errors import NOT_WELL, USAGE, CommandError
 
@@ -29,6 +29,8 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(status.status)
+app.command()(doctor.doctor)
+app.command()(config.config)
 app.add_typer(topics.app, name="topics")
 app.add_typer(imports.app, name="import")
 app.command()(send.send)

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every customer-keyed topic; never changed.")] = (
         PARTITIONS
     )
+    replication: Annotated[
+        int, Field(ge=1, le=100, description="Copies of every topic created on an existing cluster; 3 where brokers may fail.")
+    ] = 1
     host: Annotated[str, Field(description="The address that the services bind to.")] = "127.0.0.1"
 
     @field_validator("kafka")

@@ -1,0 +1,39 @@
+"""What the services could not take in: dead letters that wait for somebody, and among them those that are our own bugs."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from handoff.doctor.finding import Finding, Outcome, error, skipped, warning
+from handoff.doctor.stores import Letters
+
+BUG: Final = "Bug"
+REASON_MAX: Final = 160
+_FIXES: Final = {
+    "Undecodable": "have the sender correct it and send it again, with an id of its own",
+    "IdentityConflict": "have the sender give a correction an id of its own",
+}
+
+
+def letters(found: Mapping[str, Mapping[str, Letters]]) -> Outcome:
+    """Dead letters by service and error class; the class is empty where it is not known, and so is the place of the last."""
+    if not found:
+        return skipped("dead letters", "no service has written here yet")
+    findings: list[Finding] = []
+    for service, by_error in found.items():
+        look = f"`handoff tail {service}.dead-letter --from-beginning` shows them with their reasons"
+        for name, each in sorted(by_error.items()):
+            some = f"{each.count:,} record{'s' if each.count != 1 else ''}"
+            last = f"; the last is {each.place}: {_short(each.reason)}" if each.place else ""
+            if name == BUG:
+                fix = f"{look}; report it with {service}'s log, and send them again to a version in which it is mended"
+                findings.append(error(f"{service} could not deal with {some} (a bug){last}", where=service, fix=fix))
+            else:
+                fix = f"{look}; {_FIXES.get(name, 'have the sender correct them')}"
+                findings.append(warning(f"{service} refused {some}{f' ({name})' if name else ''}{last}", where=service, fix=fix))
+    count = sum(each.count for by_error in found.values() for each in by_error.values())
+    return Outcome(check="dead letters", said=f"{count:,} wait for somebody" if count else "none waits", findings=tuple(findings))
+
+
+def _short(reason: str) -> str:
+    line = reason.splitlines()[0] if reason else ""
+    return line if len(line) <= REASON_MAX else f"{line[:REASON_MAX]}…"

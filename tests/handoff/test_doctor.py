@@ -1,0 +1,377 @@
+"""``handoff doctor`` without a Kafka: this machine, its ports, its files, services that are stuck. Each trouble is caused."""
+
+import json
+import os
+import platform
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.bus.database import open_database
+from events.bus.kafka.topics import configuration
+from events.bus.ledger import DeadLetter, Ledger
+from events.record import Record
+from events.topics import LEAD, TOPICS
+from handoff.doctor import machine
+from handoff.doctor.cluster import broker_version
+from handoff.doctor.finding import Outcome
+from handoff.doctor.layout import Laid, layout
+from handoff.doctor.senders import senders
+from handoff.doctor.services import hear
+from handoff.settings import Settings
+from services.forecast.store import Store
+from tests.postgres import PostgresServer
+
+SECONDS_MAX = 5.0
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HANDOFF_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def checked(handoff: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs the doctor; the outcome of one check, and whether all is well."""
+
+    def run(check: str, *, well: bool) -> Any:
+        began = time.monotonic()
+        ended = handoff("doctor", "--json")
+        assert time.monotonic() - began < SECONDS_MAX
+        said = json.loads(ended.out)
+        assert (ended.code, said["well"]) == (0 if well else 1, well), ended.out
+        return next(each for each in said["checks"] if each["check"] == check)
+
+    return run
+
+
+def only(outcome: Any) -> tuple[str, str, str]:
+    """The one finding: severity, what, fix."""
+    (found,) = outcome["findings"]
+    return found["severity"], found["what"], found["fix"]
+
+
+def told(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(found.severity, found.what) for found in outcome.findings]
+
+
+# --------------------------------------------------------------------------------------- nothing runs
+
+
+def test_with_nothing_running_it_says_so_and_looks_at_what_is_there(handoff: Callable[..., Any]) -> None:
+    ended = handoff("doctor")
+    assert (ended.code, ended.err) == (0, "")
+    lines = {line.split()[1]: line for line in ended.out.splitlines() if line and line.split()[0] in ("fine", "skipped")}
+    assert lines["broker"].startswith("skipped  broker       not running at 127.0.0.1:")
+    assert "`handoff up` starts them" in lines["services"]
+    for check in ("versions", "settings", "java", "disk", "ports", "rules"):
+        assert lines[check].startswith("fine"), ended.out
+    assert ended.out.endswith("Nothing is wrong, as far as could be seen.\n")
+
+
+def test_it_fits_a_terminal_of_80_columns(terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_JAVA", "/no/java")
+    lines = terminal(80, "doctor")
+    assert max(len(line) for line in lines) <= 80
+    java = next(number for number, line in enumerate(lines) if line.startswith("error    java "))
+    assert lines[java + 1].startswith("         error: HANDOFF_JAVA=/no/java is not a Java that runs")
+    assert lines[java + 3].startswith("         do: install Java 17 or newer")
+
+
+def test_wrong_usage(handoff: Callable[..., Any]) -> None:
+    assert handoff("doctor", "--foo").code == 2
+    assert handoff("doctor", "--kafka", "nowhere").code == 2
+
+
+# ------------------------------------------------------------------------------------------- machine
+
+
+def test_a_library_that_is_too_old_and_one_that_is_missing() -> None:
+    there = {"kafka-python": "2.2.15", "faust-streaming": "0.15.3"}
+    required = ["kafka-python<4,>=3.0.12", "faust-streaming==0.15.3", "msgspec>=0.20", 'pywin32; sys_platform == "win32"']
+    outcome = machine.versions("3.10.4", ">=3.11", required, there.get)
+    assert told(outcome) == [
+        ("error", "Python is 3.10.4, and Handoff needs >=3.11"),
+        ("error", "kafka-python is 2.2.15, and Handoff needs <4,>=3.0.12"),
+        ("error", "msgspec is not installed"),
+    ]
+    assert not machine.versions(platform.python_version(), ">=3.11", ["msgspec>=0.20"]).findings
+
+
+def test_a_disk_that_is_nearly_full_and_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    assert told(machine.disk(tmp_path, 100 << 20, writable=True)) == [
+        ("error", "only 100 MiB are free: Kafka and the services stop when the disk is full")
+    ]
+    assert told(machine.disk(tmp_path, 1 << 30, writable=True)) == [("warning", "only 1024 MiB are free")]
+    assert told(machine.disk(tmp_path, 1 << 40, writable=False)) == [("error", f"{tmp_path} cannot be written to by this user")]
+
+
+def test_an_old_broker() -> None:
+    assert told(broker_version((2, 8))) == [("error", "the broker speaks the protocol of Kafka 2.8, and Handoff needs 3.0")]
+    assert not broker_version((4, 3)).findings
+
+
+def test_no_java(checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_JAVA", "/no/java")
+    severity, what, fix = only(checked("java", well=False))
+    assert (severity, what) == ("error", "HANDOFF_JAVA=/no/java is not a Java that runs: give the path of a java executable")
+    assert "HANDOFF_JAVA" in fix
+
+
+@pytest.mark.parametrize(
+    ("script", "what"), [("echo 'openjdk version \"11.0.2\"' >&2", "is Java 11"), ("sleep 5", "no answer within 2 s")]
+)
+def test_an_old_java_and_one_that_hangs(
+    checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, what: str
+) -> None:
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\nexec {script}\n" if "sleep" in script else f"#!/bin/sh\n{script}\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("HANDOFF_JAVA", str(java))
+    assert what in only(checked("java", well=False))[1]
+
+
+def test_settings_that_are_wrong_and_variables_that_nobody_reads(
+    checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDOFF_TIME_ZONE", "Mars/Olympus")
+    monkeypatch.setenv("HANDOFF_KAFAK", "broker:9092")
+    found = checked("settings", well=False)["findings"]
+    assert [(each["severity"], each["where"]) for each in found] == [("error", "HANDOFF_TIME_ZONE"), ("warning", "HANDOFF_KAFAK")]
+    assert found[1]["fix"] == "rename it to HANDOFF_KAFKA"
+
+
+# --------------------------------------------------------------------------------------------- ports
+
+
+def test_a_port_that_somebody_else_has(checked: Callable[..., Any]) -> None:
+    number = int(os.environ["HANDOFF_ROUTING_PORT"])
+    with socket.create_server(("127.0.0.1", number)):
+        severity, what, fix = only(checked("ports", well=False))
+    assert severity == "error"
+    assert what.startswith(f"port {number} of routing is used by")
+    assert f"process {os.getpid()}" in what
+    assert fix == f"stop it (kill {os.getpid()}), or choose another port with HANDOFF_ROUTING_PORT"
+
+
+def test_a_port_that_this_user_may_not_have(checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_HOST", "192.0.2.1")  # an address that no machine has
+    found = checked("ports", well=False)["findings"]
+    assert [each["severity"] for each in found] == ["error"] * 3
+    assert "Cannot assign requested address" in found[0]["what"]
+
+
+# ---------------------------------------------------------------------------------------------- Kafka
+
+
+def test_a_cluster_that_is_named_and_does_not_answer(handoff: Callable[..., Any]) -> None:
+    ended = handoff("doctor", "--kafka", "127.0.0.1:1")
+    assert ended.code == 1
+    assert (
+        "error: Kafka does not answer (127.0.0.1:1: Connection refused) | do: start that cluster, or correct HANDOFF_KAFKA"
+        in ended.out
+    )
+
+
+def test_a_cluster_that_is_frozen(checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HANDOFF_KAFKA", f"127.0.0.1:{silent.getsockname()[1]}")
+        severity, what, _ = only(checked("broker", well=False))
+    assert severity == "error"
+    assert "timed out" in what
+
+
+def test_what_is_no_kafka(checked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, services: Any) -> None:
+    services["forecast"].says("/v1/status", {})
+    monkeypatch.setenv("HANDOFF_KAFKA", f"127.0.0.1:{services['forecast'].server_port}")
+    _, what, _ = only(checked("broker", well=False))
+    assert "Kafka" in what
+
+
+def test_a_demos_topics_are_no_trouble() -> None:
+    found = {topic.name: Laid(topic.partitions(2), configuration(topic, log_time=False)) for topic in TOPICS}
+    outcome = layout(found, 2, "127.0.0.1:9092")
+    assert not outcome.findings
+    assert outcome.said.endswith("on simulated time")
+
+
+# ------------------------------------------------------------------------------------------- services
+
+
+def status(name: str, **more: Any) -> dict[str, Any]:
+    return {"service": name, "state": "running", "lag": 0, "lag_seconds": 0.0, "position": 7, "dead_letters": 0, **more}
+
+
+@pytest.fixture
+def well(services: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Three services that are well."""
+    for name, server in services.items():
+        server.says("/v1/status", status(name))
+        server.says("/readyz", {"ready": True, "checks": []})
+    return services
+
+
+def test_a_view_that_does_not_move(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["forecast"].says("/v1/status", status("forecast", lag=1234, lag_seconds=31.0))
+    severity, what, fix = only(checked("services", well=False))
+    assert (severity, what) == ("error", "forecast does not move: 1,234 records are not reflected, the oldest for 31 s")
+    assert "logs/forecast.log" in fix
+
+
+def test_a_view_that_is_behind_and_moves(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    lags: Iterator[int] = iter(range(5000, 0, -100))
+
+    def falling() -> tuple[int, Any]:
+        lag = next(lags)
+        return 200, status("forecast", lag=lag, lag_seconds=90.0, position=10_000 - lag)
+
+    well["forecast"].answers["/v1/status"] = falling
+    severity, what, _ = only(checked("services", well=True))
+    assert severity == "warning"
+    assert what == "forecast is behind: 5,000 records are not reflected, the oldest for 90 s; it moves"
+
+
+def test_a_lag_that_has_only_begun_is_no_trouble(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["forecast"].says("/v1/status", status("forecast", lag=5, lag_seconds=2.0))
+    assert not checked("services", well=True)["findings"]
+
+
+def test_a_service_without_its_bus(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["routing"].says("/v1/status", status("routing", state="retrying"))
+    well["routing"].says("/readyz", {"ready": False, "checks": [{"name": "bus", "ok": False, "detail": "no broker"}]}, 503)
+    assert only(checked("services", well=False))[1] == "routing is retrying: no broker"
+
+
+def test_one_service_is_away(checked: Callable[..., Any], well: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_LIFECYCLE_PORT", "1")
+    _, what, fix = only(checked("services", well=False))
+    assert what == "lifecycle does not answer at http://127.0.0.1:1: nothing listens there"
+    assert "HANDOFF_LIFECYCLE_PORT" in fix
+
+
+def test_services_on_each_others_ports(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["forecast"].says("/v1/status", status("routing"))
+    assert any("answers routing, not forecast" in each["what"] for each in checked("services", well=False)["findings"])
+
+
+def test_a_service_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        said = hear(Settings(lifecycle_port=silent.getsockname()[1]), "lifecycle")
+    assert time.monotonic() - began < 2.0
+    assert said.why == "no answer within 1.8 s"
+
+
+def test_a_service_whose_clock_is_behind(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["routing"].clock = time.time() - 90
+    severity, what, fix = only(checked("clock", well=True))
+    assert severity == "warning"
+    assert re.fullmatch(r"routing's clock is 9\d s behind this machine's", what)
+    assert "NTP" in fix
+    well["routing"].clock = time.time() + 5000
+    assert "83 min ahead of this machine's: facts are refused" in only(checked("clock", well=False))[1]
+
+
+def test_senders_that_use_another_partitioner(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["lifecycle"].says("/v1/status", status("lifecycle", moved={"website": 12}))
+    severity, what, fix = only(checked("partitioner", well=True))
+    assert (severity, what) == ("warning", "website sent 12 records to another partition than the customer's")
+    assert "murmur2_random" in fix
+    assert senders({}).findings == ()
+
+
+# --------------------------------------------------------------------------------------------- stores
+
+
+def bury(ledger: Ledger, *errors: str) -> None:
+    """Dead letters of these classes, as a service writes them."""
+    place = Record(LEAD.name, 0, 0, 0, b"c", b"{", ()).place
+    ledger.claim([place])
+    for offset, error in enumerate(errors):
+        record = Record(LEAD.name, 0, offset, 0, b"c", b"{", ())
+        with ledger.transaction([record]) as cursor:
+            ledger.bury(cursor, [DeadLetter(record=record, error=error, reason=f"reason {offset}", path="$")])
+
+
+def test_dead_letters_and_a_bug_among_them(checked: Callable[..., Any], data_dir: Path) -> None:
+    store = Store(data_dir / "forecast.sqlite")
+    bury(Ledger(store.begin, service="forecast", code_version="test"), "Undecodable", "Bug", "Undecodable")
+    store.close()
+    bug, refused = checked("dead letters", well=False)["findings"]
+    assert (bug["severity"], refused["severity"]) == ("error", "warning")
+    assert bug["what"] == "forecast could not deal with 1 record (a bug); the last is crm.lead.v1[0] at 1: reason 1"
+    assert refused["what"] == "forecast refused 2 records (Undecodable); the last is crm.lead.v1[0] at 2: reason 2"
+    assert "`handoff tail forecast.dead-letter --from-beginning`" in refused["fix"]
+
+
+def test_dead_letters_of_a_service_on_another_machine(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
+    well["routing"].says("/v1/status", status("routing", dead_letters=3))
+    assert only(checked("dead letters", well=True))[:2] == ("warning", "routing refused 3 records")
+    bugs = {"name": "bugs", "ok": False, "detail": "2 records were buried as bugs: they wait for a fix"}
+    well["routing"].says("/readyz", {"ready": False, "checks": [bugs]}, 503)
+    assert only(checked("dead letters", well=False))[0] == "error"
+
+
+def test_a_database_that_is_none(checked: Callable[..., Any], data_dir: Path) -> None:
+    (data_dir / "routing.sqlite").write_bytes(b"no database " * 1000)
+    severity, what, _ = only(checked("stores", well=False))
+    assert severity == "error"
+    assert "routing.sqlite cannot be read (file is not a database)" in what
+
+
+def test_a_store_that_was_made_a_moment_ago(checked: Callable[..., Any], data_dir: Path) -> None:
+    sqlite3.connect(data_dir / "routing.sqlite").close()
+    assert not checked("stores", well=True)["findings"]
+
+
+@pytest.mark.postgres
+def test_dead_letters_in_postgresql(
+    checked: Callable[..., Any], postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    url = postgres.database()
+    monkeypatch.setenv("HANDOFF_DATABASE", url)
+    assert not checked("dead letters", well=True)["looked"]
+    database = open_database(url, data_dir / "unused", schema="routing")
+    with database.prepare():
+        ledger = Ledger(database.begin, service="routing", code_version="test")
+    bury(ledger, "Bug")
+    database.close()
+    assert only(checked("dead letters", well=False))[1].startswith("routing could not deal with 1 record (a bug)")
+
+
+# ---------------------------------------------------------------------------------------------- rules
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Path]:
+    """A directory and rules of one's own, which are right."""
+    made = {"directory": tmp_path / "directory.yaml", "rules": tmp_path / "rules.yaml"}
+    made["directory"].write_text("reps:\n  - {rep_id: anna}\n")
+    made["rules"].write_text("territories:\n  - name: All\n    rep: anna\ndefault: {target: unassigned}\n")
+    for name, path in made.items():
+        monkeypatch.setenv(f"HANDOFF_{name.upper()}", str(path))
+    return made
+
+
+def test_rules_that_are_wrong_are_told_with_line_and_column(checked: Callable[..., Any], files: Mapping[str, Path]) -> None:
+    assert not checked("rules", well=True)["findings"]
+    files["rules"].write_text("territories:\n  - name: All\n    rep: ana\ndefault: {target: unasigned}\n")
+    found = [each["what"] for each in checked("rules", well=False)["findings"]]
+    assert found[0].startswith(f"{files['rules']}:3:10 territories[0].rep: 'ana' is not in directory v1 (did you mean 'anna'?)")
+    assert found[1].startswith(f"{files['rules']}:4:19 default.target")
+
+
+def test_a_directory_that_is_wrong_and_rules_that_are_not_there(checked: Callable[..., Any], files: Mapping[str, Path]) -> None:
+    files["directory"].write_text("reps:\n  - {rep_id: anna, time_zone: Europe/Berln}\n")
+    files["rules"].unlink()
+    found = {each["where"]: each["what"] for each in checked("rules", well=False)["findings"]}
+    assert found["HANDOFF_RULES"] == f"{files['rules']}: No such file or directory"
+    assert ":2:31 reps[0].time_zone: 'Europe/Berln' is not a time zone" in found[str(files["directory"])]
