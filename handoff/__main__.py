@@ -1,7 +1,21 @@
-"""``python -m handoff`` is the command ``handoff``."""
+"""``handoff``, also as ``python -m handoff``: the command line, with Ctrl-C heeded from the first moment on."""
 
 import sys
+from typing import Final
 
-from handoff.cli import main
+INTERRUPTED: Final = 130
+"""What a shell makes of a command that Ctrl-C ended."""
 
-sys.exit(main())
+
+def run() -> int:
+    """Run the command that was typed. Returns the exit code."""
+    try:
+        from handoff.cli import main  # noqa: PLC0415 - the imports take half a second, in which Ctrl-C may come
+
+        return main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(run())

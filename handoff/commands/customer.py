@@ -1,11 +1,12 @@
 """``handoff customer ID``: one customer's record, as lifecycle tells it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
+from events.values import parse_instant
 from handoff.client import Services
 from handoff.console import day_or_time, money, say, say_json, table
 from handoff.options import Json
@@ -57,12 +58,25 @@ def _deals(deals: list[Mapping[str, Any]], limit: int | None) -> None:
 
 
 def _history(history: list[Mapping[str, Any]], limit: int | None) -> None:
-    rows = [
-        (day_or_time(state["effective_at"]), state["stage"], state["status"], state["probability"], state["cause"]["type"])
-        for state in reversed(history)
+    rows: list[tuple[object, ...]] = [
+        (day_or_time(state["effective_at"]), state["stage"], state["status"], state["probability"], state["cause"]["type"], known)
+        for state, known in zip(reversed(history), _corrections(history), strict=True)
     ]
+    headers: tuple[str, ...] = ("since", "stage", "status", "%", "because of", "known")
+    if not any(row[-1] for row in rows):
+        headers, rows = headers[:-1], [row[:-1] for row in rows]
     say()
-    table(("since", "stage", "status", "%", "because of"), rows[:limit], right=("%",), title=_title("Statuses", history, limit))
+    table(headers, rows[:limit], right=("%",), title=_title("Statuses", history, limit))
+
+
+def _corrections(history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Newest first: when a state became known, where a later one was known before it, so that a late fact corrected the past."""
+    earliest = None
+    for state in reversed(history):
+        recorded = state["recorded_at"]
+        late = earliest is not None and parse_instant(recorded) > earliest
+        yield day_or_time(recorded) if late else ""
+        earliest = min(parse_instant(recorded), earliest) if earliest is not None else parse_instant(recorded)
 
 
 def _title(what: str, found: list[Any], limit: int | None) -> str:

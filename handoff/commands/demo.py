@@ -1,20 +1,25 @@
 """``handoff demo``: a simulated year of a small company on a stack of its own, live on the screen."""
 
+import os
+import sys
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Annotated, Final
 
 import typer
+from rich.console import Console
 
 from handoff.commands.up import ending_by_interrupt
-from handoff.console import Narrator, out, say
+from handoff.console import Narrator, out
 from handoff.demo.folder import make_anew
 from handoff.demo.settings import DemoSettings
-from handoff.demo.show import Announcer, Show
+from handoff.demo.show import Show
 from handoff.demo.simulation import LEADS, SEED
 from handoff.demo.worktime import Year
 from handoff.errors import CommandError
 from handoff.options import DataDir, ForecastPort, Host, KafkaPort, LifecyclePort, Partitions, RoutingPort
 from handoff.settings import load
+from handoff.voice import Voice
 
 SECONDS: Final = 180.0
 
@@ -59,17 +64,27 @@ def demo(
             host=host,
         )
     )
-    console = out()
+    console = _output()
     year = _year(until)
     with ending_by_interrupt(), Narrator(console) as narrator:
+        voice = Voice(narrator)
         try:
             make_anew(settings.data_dir)
-            show = Show(console, settings, year, seed=seed, leads=leads, seconds=0 if fast else seconds)
-            show.run(Announcer(narrator), ends=ends)
+            Show(console, voice, settings, year, seed=seed, leads=leads, seconds=0 if fast else seconds).run(ends=ends)
         except KeyboardInterrupt:
-            narrator.rest()
-            say("Everything is stopped.")
+            voice.rest()
+            voice.say("Everything is stopped.")
     return 0
+
+
+def _output() -> Console:
+    """Standard output. What its encoding does not have becomes a question mark: an ellipsis is no reason to fail."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if sys.stdout.isatty() and any(os.get_terminal_size(sys.stdout.fileno())):
+        for copy in ("COLUMNS", "LINES"):  # where a shell exports them, they are what the size was then, for ever
+            os.environ.pop(copy, None)
+    return out()
 
 
 def _year(until: datetime | None) -> Year:

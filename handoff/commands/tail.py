@@ -21,6 +21,8 @@ from handoff.summary import as_object, line
 
 POLL_SECONDS: Final = 0.5
 RECORDS_MAX: Final = 500
+DEAD_LETTERS: Final = ".dead-letter.v1"
+"""How the names of the topics end that carry dead letters."""
 
 Names = Annotated[
     list[str] | None,
@@ -46,7 +48,8 @@ def tail(
             for number, record in enumerate(follow(bus, topics, from_beginning=from_beginning), start=1):
                 text = json.dumps(as_object(record), ensure_ascii=False) if as_json else line(record)
                 if console.is_terminal and not as_json:
-                    console.print(text, overflow="ellipsis", no_wrap=True, markup=False)
+                    whole = record.topic.endswith(DEAD_LETTERS)  # what is wrong stands at the end
+                    console.print(text, overflow="fold" if whole else "ellipsis", no_wrap=not whole, markup=False)
                 else:
                     print(text, flush=True)
                 if number == limit:

@@ -8,7 +8,7 @@ from events.bus.kafka import create_topics
 from events.topics import TOPICS, Topic
 from handoff.console import say, say_json, table
 from handoff.errors import CommandError
-from handoff.options import Json, KafkaAddress, Partitions
+from handoff.options import Json, KafkaAddress, Partitions, Replication
 from handoff.settings import load
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -30,11 +30,13 @@ def topics(context: typer.Context, partitions: Partitions = None, as_json: Json 
 
 
 @app.command()
-def create(kafka: KafkaAddress = None, partitions: Partitions = None, as_json: Json = False) -> int:
+def create(
+    kafka: KafkaAddress = None, partitions: Partitions = None, replication: Replication = None, as_json: Json = False
+) -> int:
     """Create the topics that are missing; those that exist are left as they are."""
-    settings = load(kafka=kafka, partitions=partitions)
+    settings = load(kafka=kafka, partitions=partitions, replication=replication)
     try:
-        made = create_topics(settings.bootstrap, settings.partitions)
+        made = create_topics(settings.bootstrap, settings.partitions, replication=settings.replication)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if as_json:

@@ -1,14 +1,18 @@
 """``handoff up``: the whole stack in the foreground, until Ctrl-C."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from handoff.console import Narrator, out, say
+from events.environment import unknown
+from handoff.console import Narrator, complain, out
+from handoff.demo.folder import refuse_demo
 from handoff.options import DataDir, ForecastPort, Host, Kafka, KafkaPort, LifecyclePort, Partitions, RoutingPort
 from handoff.settings import load
 from handoff.stack import Stack
+from handoff.voice import Voice
 
 
 def up(
@@ -35,27 +39,31 @@ def up(
         partitions=partitions,
         host=host,
     )
+    for strange in unknown(os.environ):
+        complain(f"warning: {strange}")
+    refuse_demo(settings.data_dir)
     with ending_by_interrupt(), Narrator(out()) as narrator:
+        voice = Voice(narrator)
         try:
-            with Stack(settings, narrator) as stack:
-                narrator.rest()
-                introduce(stack)
+            with Stack(settings, voice) as stack:
+                voice.rest()
+                introduce(stack, voice)
                 stack.run()
         except KeyboardInterrupt:
-            narrator.rest()
-            say("Everything is stopped; what was taken in is kept.")
+            voice.rest()
+            voice.say("Everything is stopped; what was taken in is kept.")
     return 0
 
 
-def introduce(stack: Stack) -> None:
+def introduce(stack: Stack, voice: Voice) -> None:
     """Say where everything is."""
-    say()
-    say(f"Handoff is ready; its data is in {stack.data_dir}", style="bold")
-    say(f"  {'Kafka':<10} {stack.bootstrap}")
+    voice.say()
+    voice.say(f"Handoff is ready; its data is in {stack.data_dir}", style="bold")
+    voice.say(f"  {'Kafka':<10} {stack.bootstrap}")
     for program in stack.programs:
-        say(f"  {program.name:<10} {program.url}")
-    say(f"  {'logs':<10} {stack.data_dir / 'logs'}")
-    say("Ctrl-C stops it.", style="dim")
+        voice.say(f"  {program.name:<10} {program.url}")
+    voice.say(f"  {'logs':<10} {stack.data_dir / 'logs'}")
+    voice.say("Ctrl-C stops it.", style="dim")
 
 
 @contextmanager

@@ -34,11 +34,15 @@ KINDS: Final[Mapping[type[Data], tuple[str, str]]] = {
 
 
 class Arrival(NamedTuple):
-    """A message, and when it comes into the log (nanoseconds). ``sent_once``: the same does not come again."""
+    """A message, and when it comes into the log (nanoseconds). ``sent_once``: the same does not come again.
+
+    ``happening``: what it tells for the first time; None where it is sent again, or is nobody's fact.
+    """
 
     at: int
     message: Message
     sent_once: bool = True
+    happening: Happening | None = None
 
 
 def arrivals(rng: Random, happening: Happening, shards: int, since: int) -> Iterator[Arrival]:
@@ -52,7 +56,7 @@ def arrivals(rng: Random, happening: Happening, shards: int, since: int) -> Iter
         at = happening.at + span(0.2 + rng.random() * LATE_DAYS_MAX, DAY)
     at = max(at, since)
     twice = rng.random() < TWICE
-    yield Arrival(at, message_of(happening, at, shards), not twice)
+    yield Arrival(at, message_of(happening, at, shards), not twice, happening)
     if twice:
         at += NANOSECONDS + span(rng.random() ** 4 * 2, DAY)
         yield Arrival(at, message_of(happening, at, shards), False)

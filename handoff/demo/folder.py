@@ -35,6 +35,15 @@ def make_anew(data_dir: Path) -> None:
         raise _unusable(data_dir, error) from error
 
 
+def refuse_demo(data_dir: Path) -> None:
+    """Raise ``CommandError`` where a demo has made the directory: its topics keep simulated time, and the next demo deletes it."""
+    if (data_dir / MARK).exists():
+        raise CommandError(
+            f"data directory {data_dir} was made by `handoff demo`: its topics keep simulated time, and the next demo deletes "
+            "everything in it; choose another directory with HANDOFF_DATA_DIR"
+        )
+
+
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

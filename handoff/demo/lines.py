@@ -11,6 +11,8 @@ T = TypeVar("T")
 NEW_SHOWN: Final = 3
 """So many of the new assignments and dead letters are told."""
 QUARTERS_SHOWN: Final = 4
+LEGEND: Final = "weighted: amount * probability; expected: won + weighted; behind: records to do"
+"""What the figures are, in less than 80 columns of plain ASCII."""
 
 
 def lines(scene: Scene, before: Scene | None) -> Iterator[str]:
@@ -31,6 +33,18 @@ def traffic(scene: Scene) -> str:
     letters = ", ".join(f"{name} {count:,}" for name, count in scene.buried().items())
     published = f"{scene.played.published:,} facts, {scene.played.rate:,.0f}/s"
     return f"{published}; {scene.seen.assigned:,} assigned; behind: {scene.behind}; dead letters: {letters}"
+
+
+def summary(scene: Scene) -> Iterator[str]:
+    """The most of it, in short lines: for a terminal that has no room for tables."""
+    if (pipeline := scene.figures.pipeline) is not None:
+        totals = pipeline.totals
+        yield f"open {_sum(totals.open.count, money(totals.open.amount))} {pipeline.currency}"
+        yield f"won  {_sum(totals.won.count, money(totals.won.amount))}"
+        yield f"lost {_sum(totals.lost.count, money(totals.lost.amount))}"
+    yield f"{scene.seen.assigned:,} assigned, {sum(scene.buried().values()):,} dead letters"
+    for each in scene.seen.assignments[:-4:-1]:
+        yield f"{each.customer_id} to {each.rep_id}: {each.reason}"
 
 
 def _newest(items: Sequence[T], new: int) -> Sequence[T]:

@@ -1,6 +1,7 @@
 """A demo while it runs: the year is played, watched and asked about, each in a thread; a scene can be taken at any time."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Final, Self
 from events.assignments import LeadAssigned
 from events.bus.kafka import KafkaBus
 from handoff.demo.figures import Inquirer
+from handoff.demo.late import Late, LateFacts
 from handoff.demo.player import Player
 from handoff.demo.reps import answers
 from handoff.demo.scene import Scene
@@ -22,6 +24,8 @@ from handoff.stack import Stack
 LOOKS: Final = 3
 """After so many looks in which nothing moved, the services have come to the end: the first may have begun before."""
 NOTE_SECONDS: Final = 15.0
+NOTES_KEPT: Final = 4
+"""So many may come at once: where Kafka dies, services may too. The newest is told first."""
 
 
 class Performance:
@@ -32,13 +36,15 @@ class Performance:
         self._year = year
         shards = stack.settings.partitions
         self._bus = KafkaBus(stack.bootstrap, client_id="handoff-demo")
-        self._player = Player(self._bus, year, simulate(seed, year, leads=leads, shards=shards), seconds=seconds, shards=shards)
+        self._late = LateFacts(year)
+        arrivals = self._late.of(simulate(seed, year, leads=leads, shards=shards))
+        self._player = Player(self._bus, year, arrivals, seconds=seconds, shards=shards)
         self._inquirer = Inquirer(stack.settings)
         self._watcher = Watcher(self._bus, lambda assigned, at: self._answered(seed, assigned, at))
         self._stop = Event()
         self._running: list[Future[None]] = []
         self._held = ExitStack()
-        self._note = ("", float("-inf"))
+        self._notes: deque[tuple[str, float]] = deque(maxlen=NOTES_KEPT)
         self._quiet = (-1, 0)
 
     def __enter__(self) -> Self:
@@ -54,14 +60,19 @@ class Performance:
 
     def note(self, text: str) -> None:
         """What happened to a process: on the scene for a while."""
-        self._note = (text, time.monotonic())
+        self._notes.appendleft((text, time.monotonic()))
 
     def scene(self) -> Scene:
         """The present moment."""
         addresses = {program.name: program.url for program in self._stack.programs}
-        text, at = self._note
-        note = text if time.monotonic() - at < NOTE_SECONDS else ""
+        now = time.monotonic()
+        recent = ((text, now - at) for text, at in tuple(self._notes))
+        note = " | ".join(f"{text} ({seconds:.0f} s ago)" for text, seconds in recent if seconds < NOTE_SECONDS)
         return Scene(self._year, self._player.played(), self._watcher.seen(), self._inquirer.figures, addresses, note)
+
+    def late(self) -> tuple[Late, ...]:
+        """The facts that came late. When the year is over."""
+        return self._late.found()
 
     def tend(self) -> None:
         """Keep the stack alive. Raises what has gone wrong, there or in one of the threads."""

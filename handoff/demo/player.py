@@ -25,7 +25,7 @@ TURN_SECONDS: Final = 0.05
 DELIVERY_SECONDS_MAX: Final = 10.0
 AWAY_SECONDS_MAX: Final = 60.0
 RATE_SECONDS: Final = 3.0
-"""Over so long the rate is measured."""
+"""Over so long the rate is measured; after so long without a batch it is 0."""
 
 
 class Played(NamedTuple):
@@ -74,9 +74,11 @@ class Player:
 
     def played(self) -> Played:
         """How far it is. From any thread."""
+        now = self._clock()
         with self._lock:
             (since, before), (until, after) = self._samples[0], self._samples[-1]
-            rate = (after - before) / (until - since) if until > since else 0.0
+            stands_still = now - until > RATE_SECONDS  # Kafka takes nothing
+            rate = (after - before) / (until - since) if until > since and not stands_still else 0.0
             return Played(self._now, self._published, rate, len(self._answers), self._now == self._year.end)
 
     def run(self, stop: Event) -> None:

@@ -23,5 +23,5 @@ class DemoSettings(Settings):
         return cls(**{**settings.model_dump(), "data_dir": settings.data_dir / FOLDER})
 
     def environment(self) -> dict[str, str]:
-        """The environment of the services."""
-        return {**super().environment(), variable("ticks"): "false"}
+        """The environment of the services. Whatever database is set, theirs are files, made anew with everything else."""
+        return {**super().environment(), variable("ticks"): "false", variable("database"): "sqlite"}

@@ -7,8 +7,9 @@ import re
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import heappop, heappush
 from threading import Event, Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -23,8 +24,10 @@ POLL_SECONDS: Final = 0.25
 RECORDS_MAX: Final = 500
 MONEY: Final = re.compile(r"(\d+)\.\d+ ([A-Z]{3})")
 """How a trace writes an amount."""
-KEPT: Final = 30
-"""So many assignments are kept; no screen shows more."""
+KEPT: Final = 100
+"""So many assignments are kept; hardly a screen shows more."""
+TELLING_KEPT: Final = 20
+"""So many of those whose traces tell most are kept besides: of some the decision will not be the newest when the year is over."""
 
 
 class Assignment(Struct, frozen=True):
@@ -34,6 +37,16 @@ class Assignment(Struct, frozen=True):
     customer_id: str
     rep_id: str
     reason: str
+
+
+class Telling(NamedTuple):
+    """An assignment whose trace tells something: ``score`` says how much. ``excluded``: who was left out, and why."""
+
+    score: int
+    customer_id: str
+    assignment_id: str
+    rep_id: str
+    excluded: tuple[tuple[str, str], ...]
 
 
 class Letter(Struct, frozen=True):
@@ -50,6 +63,8 @@ class Seen(Struct, frozen=True):
     assignments: tuple[Assignment, ...] = ()
     buried: Mapping[str, int] = {}
     letters: tuple[Letter, ...] = ()
+    telling: tuple[Telling, ...] = ()
+    """The assignments that tell most, these first."""
 
 
 class Watcher:
@@ -64,11 +79,13 @@ class Watcher:
         self._assignments: deque[Assignment] = deque(maxlen=KEPT)
         self._letters: deque[Letter] = deque(maxlen=KEPT)
         self._buried: Counter[str] = Counter()
+        self._telling: list[Telling] = []
 
     def seen(self) -> Seen:
         """What was seen so far. From any thread."""
         with self._lock:
-            return Seen(len(self._known), tuple(self._assignments), dict(self._buried), tuple(self._letters))
+            telling = tuple(sorted(self._telling, reverse=True))
+            return Seen(len(self._known), tuple(self._assignments), dict(self._buried), tuple(self._letters), telling)
 
     def run(self, stop: Event) -> None:
         """Watch until it is told to stop."""
@@ -101,6 +118,9 @@ class Watcher:
         with self._lock:
             self._known.add(assigned.assignment_id)
             self._assignments.append(Assignment(at, assigned.customer_id, assigned.rep_id, reason_of(assigned)))
+            heappush(self._telling, telling(assigned))
+            if len(self._telling) > TELLING_KEPT:
+                heappop(self._telling)
         self._answer(assigned, at)
 
     def _bury(self, record: Record) -> None:
@@ -121,6 +141,15 @@ def reason_of(assigned: LeadAssigned) -> str:
     how = (assigned.strategy or "").replace("_", " ")
     where = assigned.territory if taken else "no territory"
     return f"{where}{because}: {how}" + (f" in {assigned.pool}" if assigned.pool else "")
+
+
+def telling(assigned: LeadAssigned) -> Telling:
+    """How much the trace tells: who was left out counts for more than how many territories were tried."""
+    trace = assigned.trace or {}
+    members = trace.get("members", ())
+    excluded = tuple((member["rep_id"], member["excluded"]) for member in members if member.get("excluded"))
+    score = 100 * min(len(excluded), 1) + 10 * len(trace.get("territories", ())) + len(members)
+    return Telling(score, assigned.customer_id, assigned.assignment_id, assigned.rep_id, excluded)
 
 
 def _facts(condition: Mapping[str, Any] | None) -> list[str]:

@@ -82,6 +82,12 @@ def quarter_end(day: date) -> date:
     return date(day.year + month // 13, (month - 1) % 12 + 1, 1) - timedelta(days=1)
 
 
+def month_ends(year: Year) -> list[date]:
+    """The last days of the months that end within a year."""
+    firsts = (date(year.first.year + month // 12, month % 12 + 1, 1) for month in range(year.first.month, year.first.month + 13))
+    return [first - timedelta(days=1) for first in firsts if year.begin <= day_start(first) - NANOSECONDS < year.end]
+
+
 def _moment(rng: Random) -> int:
     """A time of a day: mostly in office hours of some part of the world."""
     return span((rng.random() + rng.random() + rng.random()) / 3, DAY)

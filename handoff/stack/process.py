@@ -5,6 +5,7 @@ In go a :class:`Program` and where its files are; out comes whether it runs, whe
 """
 
 import json
+import re
 import signal
 import sys
 import time
@@ -29,7 +30,10 @@ SIGNALLED: Final = 128
 """What a shell adds to the number of the signal that ended a command."""
 WORDS_MAX: Final = 300
 """Characters of a log line that is quoted."""
+LINES_SEARCHED: Final = 20
+"""How far back the line is looked for that says why it ended: what shuts down afterwards writes lines too."""
 
+_FAILURE: Final = re.compile(r" (ERROR|CRITICAL) ")
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """A probe of this machine never goes through a proxy."""
 
@@ -118,12 +122,13 @@ class Process:
             return "does not answer yet"
 
     def end(self) -> str:
-        """How it ended, with the last line of what it wrote."""
+        """How it ended, with its last error, or the last line of what it wrote."""
         code = self.code or 0
         if (number := code - SIGNALLED) in set(signal.Signals):
             return f"was ended by {signal.Signals(number).name}"
-        words = self.last_lines(1)
-        return f"ended with exit code {code}" + (f": {words[0]}" if words else "")
+        lines = self.last_lines(LINES_SEARCHED)
+        words = next((line for line in reversed(lines) if _FAILURE.search(line)), lines[-1] if lines else "")
+        return f"ended with exit code {code}" + (f": {words}" if words else "")
 
     def last_lines(self, count: int) -> list[str]:
         """The last lines that it wrote since it was started."""

@@ -138,7 +138,8 @@ class Stack:
         self._report.step("topics: looking for missing ones")
         for attempt in range(1, TOPIC_ATTEMPTS_MAX + 1):
             try:
-                made = create_topics(self.bootstrap, self.settings.partitions, log_time=self._log_time)
+                replication = self.settings.replication if self.settings.kafka else 1
+                made = create_topics(self.bootstrap, self.settings.partitions, log_time=self._log_time, replication=replication)
             except BusError as error:
                 if attempt == TOPIC_ATTEMPTS_MAX or self.settings.kafka:
                     named = "the cluster that HANDOFF_KAFKA names" if self.settings.kafka else "the embedded Kafka"

@@ -2,15 +2,20 @@
 
 import json
 import os
+import pty
+import re
+import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
 
-from handoff.broker.ports import free_port
+from handoff.broker.ports import free_ports
 from handoff.cli import main
 from handoff.settings import PREFIX, SERVICES, ServiceName
 
@@ -21,8 +26,9 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = {"HANDOFF_CACHE_DIR", "HANDOFF_JAVA", "HANDOFF_MAVEN_URL"}
     for name in [name for name in os.environ if name.startswith(PREFIX) and name not in machine]:
         monkeypatch.delenv(name)
-    for name in ("KAFKA", *(service.upper() for service in SERVICES)):
-        monkeypatch.setenv(f"HANDOFF_{name}_PORT", str(free_port()))
+    names = ("KAFKA", *(service.upper() for service in SERVICES))
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        monkeypatch.setenv(f"HANDOFF_{name}_PORT", str(port))
 
 
 class Ended(NamedTuple):
@@ -47,6 +53,27 @@ def handoff(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
+@pytest.fixture
+def terminal() -> Callable[..., list[str]]:
+    """Runs a command at a terminal of so many columns; the lines that it shows: ``terminal(80, "config")``."""
+
+    def run(columns: int, *arguments: str) -> list[str]:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        command = [sys.executable, "-m", "handoff", *arguments]
+        environment = {**os.environ, "TERM": "xterm"}
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment):
+            os.close(theirs)
+            shown = bytearray()
+            with suppress(OSError):  # how Linux says that the other end is closed
+                while chunk := os.read(ours, 4096):
+                    shown += chunk
+        os.close(ours)
+        return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.decode().replace("\r", "").splitlines()]
+
+    return run
+
+
 Answer = Callable[[], tuple[int, Any]]
 
 
@@ -57,6 +84,8 @@ class Answering(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
+        self.clock: float | None = None
+        """The time on its machine (seconds since 1970), where that is not the time here."""
 
     def says(self, path: str, body: Mapping[str, Any], status: int = 200) -> None:
         self.answers[path] = lambda: (status, body)
@@ -74,6 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        assert isinstance(self.server, Answering)
+        return super().date_time_string(self.server.clock if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

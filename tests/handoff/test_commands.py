@@ -141,6 +141,7 @@ def test_a_customer_with_more_deals_than_are_shown(services: dict[str, Any], han
         }
 
     state = {"effective_at": "2017-01-01T00:00:00Z", "stage": "prospect", "status": "In Discussion", "probability": 20}
+    state |= {"recorded_at": "2017-01-01T00:00:00.5Z"}
     record = {
         "customer_id": "a/b",
         "stage": "prospect",
@@ -220,3 +221,25 @@ def test_up_does_not_wait_for_a_cluster_that_is_not_there(handoff: Callable[...,
     assert ended.code == 2
     assert ended.err.startswith("handoff: the cluster that HANDOFF_KAFKA names does not work: Kafka does not answer at 127.0.0.1:1")
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_state_that_a_late_fact_told_says_when_it_became_known(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
+    def state(since: str, known: str) -> dict[str, Any]:
+        return {
+            "effective_at": f"2017-01-{since}T00:00:00Z",
+            "recorded_at": f"2017-{known}T00:00:00Z",
+            "stage": "prospect",
+            "status": "In Discussion",
+            "probability": 20,
+            "cause": {"source": "crm", "id": "1", "type": "crm.opportunity.created.v1"},
+        }
+
+    history = [state("01", "02-01"), state("02", "02-03"), state("03", "02-02"), state("04", "02-02")]
+    record = {"customer_id": "c", "stage": "prospect", "status": "In Discussion", "probability": 20, "owner": None}
+    services["lifecycle"].says("/v1/customers/c", {**record, "version": 7, "facts": 4, "deals": [], "history": history})
+    lines = handoff("customer", "c").out.splitlines()
+    assert lines[4].split()[-1] == "known"
+    assert [line.split()[5:] for line in lines[5:]] == [["crm.opportunity.created.v1"]] * 2 + [
+        ["crm.opportunity.created.v1", "2017-02-03"],
+        ["crm.opportunity.created.v1"],
+    ]

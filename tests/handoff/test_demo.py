@@ -1,20 +1,16 @@
 """``handoff demo`` as its users have it: what it refuses, and a whole year on a real Kafka, exact to the cent."""
 
+import csv
 import hashlib
-import json
-import os
+import io
 import re
 import signal
 import socket
-import subprocess
-import sys
-import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,19 +18,19 @@ from events.bus.partitioner import murmur2
 from events.codec import Fact, content, decode
 from events.record import Record
 from events.topics import PARTITIONS
-from handoff.broker.ports import free_port
 from handoff.demo.arrival import Arrival
+from handoff.demo.folder import make_anew
 from handoff.demo.settings import DemoSettings
 from handoff.demo.simulation import simulate
 from handoff.demo.worktime import Year
 from handoff.settings import SERVICES, load
-from handoff.stack.folder import claim
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.settings import Settings as LifecycleSettings
 
 from .conftest import Ended
+from .demo_process import Demo, nothing_runs
 
 SEED = 11
 UNTIL = date(2026, 7, 1)
@@ -80,11 +76,23 @@ def test_a_directory_with_other_things_is_left_alone(handoff: Run, tmp_path: Pat
     assert "holds what no demo has made (slides.pdf)" in ended.err
 
 
+def test_up_does_not_take_over_what_a_demo_has_made(handoff: Run, tmp_path: Path) -> None:
+    make_anew(tmp_path / "demo")
+    ended = handoff("up", "--data-dir", str(tmp_path / "demo"))
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        f"handoff: data directory {tmp_path / 'demo'} was made by `handoff demo`: its topics keep simulated time, "
+        "and the next demo deletes everything in it; choose another directory with HANDOFF_DATA_DIR"
+    ]
+
+
 def test_the_services_of_a_demo_leave_the_clock_to_the_simulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HANDOFF_DATABASE", "postgresql://handoff@db/production")
     environment = DemoSettings.of(load(data_dir=tmp_path)).environment()
-    for name in ("HANDOFF_TICKS", "HANDOFF_DATA_DIR"):
+    for name in ("HANDOFF_TICKS", "HANDOFF_DATA_DIR", "HANDOFF_DATABASE"):
         monkeypatch.setenv(name, environment[name])
     assert not LifecycleSettings().ticks
+    assert LifecycleSettings().database == "sqlite"
     assert LifecycleSettings().data_dir == tmp_path / "demo"
 
 
@@ -113,80 +121,109 @@ def recomputed(arrivals: Iterable[Arrival]) -> dict[str, tuple[int, Decimal]]:
     return totals
 
 
-class Demo:
-    """A ``handoff demo`` of a few leads, on ports and a directory of its own."""
-
-    def __init__(self, data_dir: Path, *options: str) -> None:
-        self.ports = {name: free_port() for name in (*SERVICES, "kafka")}
-        named = {f"HANDOFF_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
-        command = ["demo", "--fast", "--seed", str(SEED), "--until", str(UNTIL), "--leads", str(LEADS), *options]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "handoff", *command],
-            env={**os.environ, **named, "HANDOFF_DATA_DIR": str(data_dir)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.lines: list[str] = []
-
-    def read_until(self, beginning: str) -> None:
-        """Read what it says up to a line that begins so."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if line.startswith(beginning):
-                return
-        raise AssertionError(f"it ended, and never said {beginning!r}:\n" + "\n".join(self.lines))
-
-    def get(self, service: str, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[service]}{path}", timeout=10) as answer:
-            return json.load(answer)
-
-    def end(self, number: int | None = None) -> int:
-        """Wait for its end, after a signal to it; its exit code."""
-        if number is not None:
-            self.process.send_signal(number)
-        self.read_rest()
-        return self.process.wait(30)
-
-    def read_rest(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            self.lines += [line.rstrip("\n") for line in self.process.stdout]
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A year that is over; everything still runs."""
+    data_dir = tmp_path_factory.mktemp("demo")
+    running = Demo(data_dir, "--fast", "--seed", str(SEED), "--until", str(UNTIL), "--leads", str(LEADS))
+    try:
+        running.read_until("Ctrl-C stops it.")
+        yield running
+    finally:
+        code = running.end(signal.SIGINT)
+    assert (code, running.lines[-1]) == (0, "Everything is stopped."), running.lines
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(2 * SECONDS_MAX)
-def test_a_whole_year_adds_up_to_the_cent(tmp_path: Path) -> None:
+def test_a_whole_year_adds_up_to_the_cent(demo: Demo) -> None:
     arrivals = list(simulate(SEED, Year(UNTIL), leads=LEADS))
-    demo = Demo(tmp_path)
-    try:
-        demo.read_until("Ctrl-C stops it.")
-        totals = demo.get("forecast", "/v1/pipeline?by=stage")["totals"]
-        letters = {service: demo.get(service, "/v1/status")["dead_letters"] for service in SERVICES}
-        customer = next(line.split()[-1] for line in demo.lines if " customer " in line)
-        history = demo.get("lifecycle", f"/v1/customers/{customer}")["history"]
-    finally:
-        code = demo.end(signal.SIGINT)
+    totals = demo.get("forecast", "/v1/pipeline?by=stage")["totals"]
+    letters = {service: demo.get(service, "/v1/status")["dead_letters"] for service in SERVICES}
     said = "\n".join(demo.lines)
-    assert code == 0, said
     assert {state: (part["count"], Decimal(part["amount"])) for state, part in totals.items()} == recomputed(arrivals)
     assert letters == {"lifecycle": 33, "routing": 0, "forecast": 0}
-    assert history[-1]["stage"] == "customer"
-    assert (written := re.search(r"The year is over: ([\d,]+) facts, (\d+) assignments, 33 dead letters", said))
+    written = re.search(r"The year is over: ([\d,]+) facts, (\d+) assignments, 33 dead letters", said)
+    assert written
     assert int(written[1].replace(",", "")) > len(arrivals)  # what reps answered
     assert int(written[2]) > 0.8 * LEADS
     won = totals["won"]
     assert f"won {won['count']} of {Decimal(won['amount']):,.0f}" in said
-    assert demo.lines[-1] == "Everything is stopped."
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(2 * SECONDS_MAX)
+def test_each_of_the_six_commands_shows_what_it_promises(demo: Demo) -> None:
+    explained, as_of, known, corrected, buried, spreadsheet = demo.tried()
+
+    asked = re.match(r"Why (\w+) got (C-\d+)(?: and (\w+) did not: (.+))?", explained.why)
+    assert asked
+    rep, customer, other, reason = asked.groups()
+    assert explained.out.startswith(f"{rep} has {customer} since ")
+    assert re.search(rf"^{rep} .* picked: the lowest pointer$|, fixed rep", explained.out, re.MULTILINE)
+    assert other is None or re.search(rf"^{other} .* not available: {re.escape(reason)}$", explained.out, re.MULTILINE)
+
+    stood = re.match(r"The pipeline as it stood on (\S+): (\d+) deals open, ([\d,]+) EUR", as_of.why)
+    assert stood
+    day, count, amount = stood.groups()
+    assert as_of.out.startswith(f"Pipeline as of {day} 23:59:59, in EUR")
+    now, then = (_numbers(each.out, "all") for each in (as_of, known))
+    assert (now["open"], now["amount"]) == (Decimal(count), Decimal(amount.replace(",", "")))
+
+    assert known.out.startswith(f"Pipeline as of {day} 23:59:59, as known at {day} 23:59:59, in EUR")
+    differs = re.search(r": ([\d,]+) EUR (less|more) (won|open)$", known.why)
+    assert differs, known.why
+    column = {"won": "amount won", "open": "amount"}[differs[3]]
+    difference = Decimal(differs[1].replace(",", "")) * (1 if differs[2] == "less" else -1)
+    assert now[column] - then[column] == difference != 0
+
+    fact = re.match(r"The past of (C-\d+): (.+) (\S+), known only on (\S+)", corrected.why)
+    assert fact
+    customer, told, happened, arrived = fact.groups()
+    assert happened < arrived
+    states = demo.get("lifecycle", f"/v1/customers/{customer}")["history"]
+    type_ = f"crm.{told.replace(' ', '.')}.v1"
+    late = next(state for state in states if state["effective_at"].startswith(happened) and state["cause"]["type"] == type_)
+    assert late["recorded_at"] >= arrived
+    assert any(state["effective_at"] > late["effective_at"] and state["recorded_at"] < late["recorded_at"] for state in states)
+    assert re.search(rf"^{happened}.*{re.escape(type_)}  {late['recorded_at'][:10]}", corrected.out, re.MULTILINE)
+
+    assert buried.why.startswith("The 33 records that were wrong")
+    letters = buried.out.splitlines()
+    assert len(letters) == 33
+    assert [letter[:19] for letter in letters] == sorted(letter[:19] for letter in letters)
+    assert all(
+        re.search(r"lifecycle\.dead-letter\.v1  (Undecodable|IdentityConflict) of crm\.\w+\.v1\[\d+\] at \d+: .+", each)
+        for each in letters
+    )
+
+    behind = re.match(r"The (\d+) deals behind ([\d,]+) EUR won by (.+) until then", spreadsheet.why)
+    assert behind
+    deals = list(csv.DictReader(io.StringIO(spreadsheet.out)))
+    assert len(deals) == int(behind[1])
+    assert sum(Decimal(deal["amount"]) for deal in deals) == _numbers(as_of.out, behind[3])["amount won"]
+
+
+def _numbers(table: str, label: str) -> dict[str, Decimal]:
+    """A row of the pipeline, by column."""
+    columns = ("open", "amount", "weighted", "won", "amount won", "lost", "amount lost")
+    row = next(line for line in table.splitlines() if line.startswith(f"{label} "))
+    return dict(zip(columns, (Decimal(cell.replace(",", "")) for cell in row.removeprefix(label).split()), strict=True))
+
+
+@pytest.mark.kafka
+def test_what_it_suggests_can_be_read_and_copied(demo: Demo) -> None:
+    assert len(demo.suggested()) == 6
+    assert [why for why, _ in demo.suggested() if len(why) + len("1. ") > 80] == []
+    assert all(line.count("HANDOFF_") == 4 for line in demo.lines if line.startswith("   export "))
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_with_exit_it_ends_with_the_year(tmp_path: Path) -> None:
-    demo = Demo(tmp_path, "--leads", "30", "--exit")
+    demo = Demo(tmp_path, "--fast", "--seed", str(SEED), "--until", str(UNTIL), "--leads", "30", "--exit")
     assert demo.end() == 0, demo.lines
     assert any(line.startswith("The year is over: ") for line in demo.lines), demo.lines
-    with claim(tmp_path / "demo"):  # nothing of it runs any more
-        assert {f"{service}.sqlite" for service in SERVICES} <= {path.name for path in (tmp_path / "demo").iterdir()}
+    assert demo.suggested() == []  # there is nothing left to ask
+    assert nothing_runs(tmp_path / "demo")
+    assert {f"{service}.sqlite" for service in SERVICES} <= {path.name for path in (tmp_path / "demo").iterdir()}

@@ -20,7 +20,7 @@ from events.values import NANOSECONDS
 from handoff.demo.arrival import Arrival
 from handoff.demo.company import PHONES
 from handoff.demo.folder import MARK, make_anew
-from handoff.demo.player import BATCH, Player
+from handoff.demo.player import BATCH, RATE_SECONDS, Player
 from handoff.demo.simulation import simulate
 from handoff.demo.story import Happening
 from handoff.demo.watcher import KEPT, Watcher, reason_of
@@ -115,6 +115,17 @@ def test_answers_are_written_when_they_are_due_and_never_after_the_year(eventual
     assert len(stamps) == 3
     assert sorted(stamps)[-1] < YEAR.end
     assert all(isinstance(fact, Fact) and fact.occurred_at <= fact.recorded_at for fact in facts.values())
+
+
+def test_where_nothing_is_written_the_rate_is_nothing(eventually: Eventually) -> None:
+    elapsed = [0.0]
+    player = Player(new_bus(), YEAR, iter(small_year()), seconds=100, shards=SHARDS, clock=lambda: elapsed[0])
+    with playing(player):
+        eventually(lambda: player.played().published > 0)
+        elapsed[0] = 1.0
+        eventually(lambda: player.played().rate > 0)
+    elapsed[0] += 1.1 * RATE_SECONDS
+    assert player.played().rate == 0
 
 
 @pytest.mark.parametrize("fault", ["refused", "unanswered"])

@@ -205,3 +205,15 @@ def test_last_words_are_those_since_the_last_start(tmp_path: Path, eventually: C
         assert process.end() == "ended with exit code 3: said"
     process.stop()
     os.close(lock)
+
+
+def test_an_error_is_quoted_rather_than_what_was_written_after_it(tmp_path: Path, eventually: Callable[..., None]) -> None:
+    (tmp_path / "logs").mkdir()
+    lock = os.open(tmp_path / "lock", os.O_CREAT)
+    text = "print('12:00 ERROR it is broken'); print('12:01 INFO shut down'); exit(1)"
+    process = Process(script(text), environment=dict(os.environ), data_dir=tmp_path, lock=lock)
+    process.start()
+    eventually(lambda: not process.running)
+    assert process.end() == "ended with exit code 1: 12:00 ERROR it is broken"
+    process.stop()
+    os.close(lock)

@@ -7,7 +7,7 @@ import pytest
 from events.assignments import LeadAssigned
 from events.codec import encode
 from events.facts import Data, OpportunityCreated
-from events.published import Cause, Status, StatusChanged
+from events.published import Cause, CommandRefused, Status, StatusChanged
 from events.record import Message, Record
 from events.topics import ASSIGNMENT, LIFECYCLE, OPPORTUNITY
 from events.values import Price, parse_instant
@@ -60,6 +60,22 @@ CREATED = event(
         ),
         (
             event(
+                LIFECYCLE.name,
+                "crm.command.refused.v1",
+                CommandRefused(
+                    customer_id="C-1",
+                    version=3,
+                    recorded_at="2026-03-02T10:15:01Z",
+                    cause=CAUSE,
+                    command=Cause(source="/ui", id="7", type="crm.status.reverted.v1"),
+                    effective=False,
+                    explanation="the record is a lead already",
+                ),
+            ),
+            "crm.command.refused.v1  C-1  crm.status.reverted.v1 7: the record is a lead already",
+        ),
+        (
+            event(
                 ASSIGNMENT.name,
                 "crm.lead.assigned.v1",
                 LeadAssigned(customer_id="C-1", assignment_id="C-1/2/1", rep_id="ann", territory="EMEA", strategy="fixed_rep"),
@@ -90,11 +106,12 @@ CREATED = event(
                             "offset": b"17",
                             "error": b"Undecodable",
                             "reason": b"it is no JSON",
+                            "path": b"value",
                         }.items()
                     ),
                 )
             ),
-            "lifecycle.dead-letter.v1  Undecodable of crm.lead.v1[3] at 17: it is no JSON",
+            "lifecycle.dead-letter.v1  Undecodable of crm.lead.v1[3] at 17: value it is no JSON",
         ),
     ],
 )

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from handoff.broker.ports import free_port
 from handoff.settings import SERVICES
+
+from .demo_process import own_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -26,7 +27,7 @@ class Up:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.ports = {name: free_port() for name in (*SERVICES, "kafka")}
+        self.ports = own_ports()
         named = {f"HANDOFF_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         inherited = {name: value for name, value in os.environ.items() if name not in {"HANDOFF_KAFKA"}}
         self.environment = {**inherited, **named, "HANDOFF_DATA_DIR": str(data_dir)}
