@@ -1,0 +1,61 @@
+"""What the checker looks at: everything that went in, and everything that came out, as plain values.
+
+Whoever ran the services gathers it (:mod:`tests.faults.gathering`, or a test with services of its own); the checks only compare.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from events.codec import Fact, decode
+from events.record import Message, Record
+from services.routing.domain.story import Event
+from tests.faults.load import Item
+
+Place = tuple[str, int, int]
+"""A record's topic, partition and offset."""
+
+
+class Answer(NamedTuple):
+    """What forecast answered to a question."""
+
+    path: str
+    parameters: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """``sent``: the inputs that were acknowledged, each as often as it was.
+
+    ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
+    ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has for
+    ``crm.lifecycle.v1``. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database.
+    """
+
+    sent: Sequence[Item]
+    logs: Mapping[str, Sequence[Record]]
+    accepted: Sequence[tuple[str, str, str]]
+    records: Mapping[str, Mapping[str, Any]]
+    notifications: Sequence[Message]
+    decisions: Sequence[Event] = ()
+    letters: Mapping[str, Sequence[Place]] = {}
+    answers: Sequence[Answer] = ()
+
+    def facts(self, topic: str) -> list[tuple[Record, Fact]]:
+        """The records of a topic that can be read, with what they say, in the order of its partitions."""
+        found = [(record, decode(record)) for record in self.logs.get(topic, ())]
+        return [(record, fact) for record, fact in found if isinstance(fact, Fact)]
+
+
+def place_of(record: Record) -> Place:
+    """Where a record lies."""
+    return record.topic, record.partition, record.offset
+
+
+Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+
+
+def content_of(message: Message | Record) -> Content:
+    """What tells a message from others, wherever it lies."""
+    return message.topic, message.key, message.value, message.headers

@@ -1,0 +1,111 @@
+"""Gathers the evidence: topics and answers while everything runs, what only the databases know when it has stopped."""
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from events.bus import Bus
+from events.record import Message, Record, TopicPartition
+from events.topics import LIFECYCLE, TOPICS
+from events.values import NANOSECONDS, format_instant
+from services.lifecycle.domain.events import FactAccepted
+from services.lifecycle.store import Store
+from tests.faults.evidence import Answer, Place
+from tests.faults.load import DAY
+
+READ_SECONDS: Final = 0.1
+SILENT_POLLS_MAX: Final = 300
+GROUPINGS: Final = [None, "status", "stage", "rep", "team", "region", "customer_region", "product", "source", "quarter"]
+GROUPINGS_OF_PERIODS: Final = [None, "rep", "region"]
+
+
+def read_logs(bus: Bus, group: str) -> dict[str, list[Record]]:
+    """All that lies in the topics, each partition in its order. ``group``: a name that nobody uses."""
+    names = [topic.name for topic in TOPICS]
+    consumer = bus.consumer(group, names, lambda places: dict.fromkeys(places, 0), lambda _: None)
+    try:
+        ends = bus.end_offsets([TopicPartition(name, part) for name in names for part in range(bus.partitions(name))])
+        found: list[Record] = []
+        silent = 0
+        while any(consumer.positions().get(place, 0) < end for place, end in ends.items()):
+            batch = consumer.poll(READ_SECONDS, 5_000)
+            silent = 0 if batch else silent + 1
+            assert silent < SILENT_POLLS_MAX, f"read up to {consumer.positions()} of {ends}, then nothing came"
+            found += batch
+    finally:
+        consumer.close()
+    return by_topic(found)
+
+
+def by_topic(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by topic, in the order of partitions and offsets."""
+    logs: dict[str, list[Record]] = {topic.name: [] for topic in TOPICS}
+    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+        logs[record.topic].append(record)
+    return logs
+
+
+def questions(now: int) -> list[tuple[str, dict[str, str]]]:
+    """What forecast is asked: every grouping, now and at past instants; every quarter about now."""
+    past = [format_instant(now - days * DAY) for days in (1, 60, 200)]
+    today = datetime.fromtimestamp(now // NANOSECONDS, UTC)
+    days = [today + timedelta(days=91 * n) for n in range(-4, 3)]
+    quarters = sorted({f"{day.year}-Q{(day.month - 1) // 3 + 1}" for day in days})
+    asked = [("/v1/pipeline", {"as_of": at, "by": by}) for at, by in itertools.product([None, *past], GROUPINGS)]
+    asked += [("/v1/forecast", {"period": q, "by": by}) for q, by in itertools.product(quarters, GROUPINGS_OF_PERIODS)]
+    return [
+        (path, {name: value for name, value in {**said, "currency": currency}.items() if value is not None})
+        for path, said in asked
+        for currency in ("EUR", "USD")
+    ]
+
+
+def answer_of(path: str, parameters: Mapping[str, str], body: Mapping[str, Any]) -> Answer:
+    """An answer."""
+    return Answer(path, parameters, body)
+
+
+# ------------------------------------------------------------------------------------- from the databases
+
+
+def stored_facts(store: Store, customers: Iterable[tuple[int, str]]) -> list[tuple[str, str, str]]:
+    """Every fact that lifecycle stored, as often as it did. ``customers``: with their shards."""
+    return [
+        (customer, event.fact.source, event.fact.id)
+        for shard, customer in customers
+        for _, event in store.events_of(shard, customer)
+        if isinstance(event, FactAccepted)
+    ]
+
+
+def notifications(store: Store) -> list[Message]:
+    """What lifecycle's notification log has to publish, shard by shard."""
+    messages: list[Message] = []
+    for shard in range(store.shards):
+        after = 0
+        while entries := store.outgoing(shard, after, 1_000):
+            messages += [message for entry in entries for message in entry.messages if message.topic == LIFECYCLE.name]
+            after = entries[-1].number
+    return messages
+
+
+def customers_of(path: Path) -> list[tuple[int, str]]:
+    """The customers that a database of lifecycle has, with their shards."""
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'shard%events' ORDER BY name"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        names = [name for (name,) in database.execute(tables)]
+        return [
+            (shard, customer)
+            for shard, name in enumerate(names)
+            for (customer,) in database.execute(f"SELECT DISTINCT originator_id FROM {name} WHERE topic = 'fact'")
+        ]
+
+
+def buried(path: Path) -> Sequence[Place]:
+    """The dead letters of a service's database."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT topic, part, record_offset FROM dead_letter").fetchall()

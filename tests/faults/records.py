@@ -1,0 +1,226 @@
+"""The customer records, and what a consumer holds who hears everything: both are the plain fold of the facts (I4, I5)."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from events.bus.partitioner import murmur2
+from events.codec import Fact
+from events.published import (
+    CommandRefused,
+    DealChange,
+    DealImage,
+    DealsChanged,
+    HandoffProgressed,
+    Published,
+    RecordChanged,
+    StatusChanged,
+)
+from events.topics import LIFECYCLE
+from events.values import Money, parse_instant
+from tests.faults.evidence import Evidence, content_of
+from tests.faults.inputs import first_occurrences
+from tests.lifecycle.reference_fold import Held, Reference
+
+History = list[tuple[int, Any]]
+
+
+def check_records(evidence: Evidence, expected: Mapping[str, Reference], now: int) -> Iterator[str]:
+    """``GET /v1/customers``: status and its history, owner, deals, and the number of facts. ``now``: ticks up to then are due."""
+    for customer in sorted(expected.keys() ^ evidence.records.keys()):
+        yield f"records: {customer} has {'no record' if customer in expected else 'a record, and no fact'}"
+    for customer in sorted(expected.keys() & evidence.records.keys()):
+        seen, reference = evidence.records[customer], expected[customer]
+        for name, value in _record(reference).items():
+            if seen[name] != value:
+                yield f"records: {customer}.{name} is {seen[name]!r}, by its facts {value!r}"
+        shown = [(parse_instant(h["effective_at"]), _status(h["stage"], h["status"], h), h["cause"]["id"]) for h in seen["history"]]
+        yield from _same(f"records: {customer}.history", shown, reference.statuses)
+        images = reference.images()
+        deals = {d["deal_id"]: (parse_instant(d["since"]), _plain(_image(d))) for d in seen["deals"]}
+        yield from _same(f"records: {customer}.deals", deals, {n: (h[0][0], _settled(h[-1][1])) for n, h in images.items()})
+        wake = reference.records[-1].lead.wake_at
+        if wake is not None and wake <= now:
+            yield f"records: {customer} was to be woken at {wake}, and no tick came"
+
+
+def check_consumer(evidence: Evidence, expected: Mapping[str, Reference]) -> Iterator[str]:
+    """``crm.lifecycle.v1``: repeats are the same bytes, first occurrences follow the notification log, their fold is the record."""
+    heard: defaultdict[str, Consumer] = defaultdict(Consumer)
+    partitions = 1 + max((record.partition for record in evidence.logs[LIFECYCLE.name]), default=0)
+    firsts: defaultdict[bytes | None, list[tuple[Any, ...]]] = defaultdict(list)
+    for found in first_occurrences(evidence.logs[LIFECYCLE.name], LIFECYCLE.name):
+        if isinstance(found, str):
+            yield found
+        else:
+            firsts[found.key].append(content_of(found))
+    noted: defaultdict[bytes | None, list[tuple[Any, ...]]] = defaultdict(list)
+    for message in evidence.notifications:
+        noted[message.key].append(content_of(message))
+    for key in sorted(firsts.keys() | noted.keys(), key=repr):
+        if firsts[key] != noted[key]:
+            yield f"published: the messages about {key!r} are not those of the notification log, in their order"
+    for _, fact in evidence.facts(LIFECYCLE.name):
+        heard[fact.customer_id].hear(fact)
+    for customer, reference in sorted(expected.items()):
+        yield from heard[customer].against(customer, reference)
+    for record in evidence.logs[LIFECYCLE.name]:
+        if partitions > 1 and record.key is not None and murmur2(record.key, partitions) != record.partition:
+            yield f"published: {record.key!r} lies in partition {record.partition}, which is not its home"
+
+
+class Consumer:
+    """What one holds of a customer who hears every message and knows nothing else; a version that was heard is a repeat."""
+
+    def __init__(self) -> None:
+        self._version = 0
+        self._statuses: list[Held] = []
+        self._deals: dict[str, History] = {}
+        self._owner: tuple[str | None, str | None] = (None, None)
+        self._refused: set[tuple[str, str]] = set()
+        self._progress: dict[tuple[str, str], int] = {}
+
+    def hear(self, fact: Fact) -> None:
+        """One more message."""
+        data = fact.data
+        assert isinstance(data, Published)
+        if data.version <= self._version:
+            return
+        self._version = data.version
+        match data:
+            case StatusChanged():
+                since = parse_instant(data.since)
+                told = [(parse_instant(s.effective_at), (s.stage, s.name, s.probability), s.cause.id) for s in data.states]
+                self._statuses = [held for held in self._statuses if held[0] < since] + told
+                self._owner = (data.owner, data.assignment_id)
+            case RecordChanged():
+                self._owner = (data.owner, data.assignment_id)
+            case DealsChanged():
+                assert data.parts == 1, "the load has no deals that are so long"
+                for change in data.deals:
+                    self._revise(change)
+            case CommandRefused(command=command, effective=effective):
+                (self._refused.discard if effective else self._refused.add)((command.source, command.id))
+            case HandoffProgressed():
+                self._progress[data.assignment_id, data.progress] = parse_instant(data.at)
+
+    def _revise(self, change: DealChange) -> None:
+        before = self._deals.pop(change.deal_id, [])
+        if change.since is not None:
+            since = parse_instant(change.since)
+            told = [(parse_instant(state.effective_at), _plain(state.image)) for state in change.states]
+            self._deals[change.deal_id] = [held for held in before if held[0] < since] + told
+
+    def against(self, customer: str, reference: Reference) -> Iterator[str]:
+        """How it differs from the fold of the facts."""
+        images = {deal: [(at, _settled(image)) for at, image, _ in held] for deal, held in reference.images().items()}
+        refused = {name for name, effective in reference.verdicts.items() if not effective}
+        yield from _same(f"published: statuses of {customer}", self._statuses, reference.statuses)
+        yield from _same(f"published: deals of {customer}", self._deals, images)
+        yield from _same(f"published: owner of {customer}", self._owner, reference.record_owner(len(reference.facts)))
+        yield from _same(f"published: refused commands of {customer}", self._refused, refused)
+        progress = progress_of(reference)
+        told = {name: at for name, at in self._progress.items() if name in progress}  # what no longer counts is not taken back
+        yield from _same(f"published: hand-offs of {customer}", told, progress)
+
+
+def progress_of(reference: Reference) -> dict[tuple[str, str], int]:
+    """The first acceptance, rejection and touch after each assignment, by the assigned rep or an unnamed person."""
+    reps: dict[str, str] = {}
+    first: dict[tuple[str, str], int] = {}
+    for i, fact in enumerate(reference.facts):
+        data, kind = fact.data, reference.kind[i]
+        assignment: str | None = getattr(data, "assignment_id", None)
+        if kind == "lead.assigned":
+            reps.setdefault(data.assignment_id, data.rep_id)
+            continue
+        if kind == "activity.logged" and not data.automatic:
+            assignment = reference.record_owner(i)[1]
+        elif kind not in ("handoff.accepted", "handoff.rejected"):
+            continue
+        if assignment in reps and data.rep_id in (None, reps[assignment]):
+            name = "touched" if kind == "activity.logged" else kind.removeprefix("handoff.")
+            first.setdefault((assignment, name), fact.occurred_at)
+    return first
+
+
+# --------------------------------------------------------------------------------- the same words for both
+
+
+def _record(reference: Reference) -> dict[str, Any]:
+    owner, assignment = reference.record_owner(len(reference.facts))
+    stage, name, probability = reference.statuses[-1][1]
+    return {
+        "stage": stage,
+        "status": name,
+        "probability": probability,
+        "owner": owner,
+        "assignment_id": assignment,
+        "facts": len(reference.facts),
+    }
+
+
+def _status(stage: str, name: str, shown: Mapping[str, Any]) -> tuple[str, str, int]:
+    return stage, name, shown["probability"]
+
+
+def _image(body: Mapping[str, Any]) -> DealImage:
+    """A deal of a record's body."""
+    return msgspec.convert({name: value for name, value in body.items() if name not in ("deal_id", "since")}, DealImage)
+
+
+def _plain(image: DealImage) -> dict[str, Any]:
+    """A published image in the words of the reference."""
+    amounts = image.amounts
+    figures = (amounts.amount, amounts.worst, amounts.likely, amounts.upside, amounts.low, amounts.high)
+    return {
+        "state": image.state,
+        "status": image.status,
+        "probability": image.probability,
+        "closed_at": None if image.closed_at is None else parse_instant(image.closed_at),
+        "reason": image.reason,
+        "competitor": image.competitor,
+        "close_date": image.close_date,
+        "figures": tuple(None if figure is None else figure.minor for figure in figures),
+        "category": image.category,
+        "currency": image.currency,
+        "currency_conflicts": image.currency_conflicts,
+        "owner": image.owner,
+        "splits": image.splits,
+        "product": image.product,
+        "origin": (image.source, image.source_kind, image.campaign, image.country, image.region),
+        "documents": [(d.kind, d.id, d.state, _money(d.amount), d.included, d.replaced_by) for d in image.documents],
+    }
+
+
+def _settled(image: Mapping[str, Any]) -> dict[str, Any]:
+    """An image of the reference, with money that compares by its value."""
+    return {**image, "documents": [(*d[:3], _money(d[3]), *d[4:]) for d in image["documents"]]}
+
+
+def _money(money: Money | None) -> tuple[int, str] | None:
+    return None if money is None else (money.minor, money.currency)
+
+
+def _same(what: str, seen: Any, wanted: Any) -> Iterator[str]:
+    if seen != wanted:
+        yield f"{what}: {_difference(seen, wanted)}"
+
+
+def _difference(seen: Any, wanted: Any) -> str:
+    """The first place where two values differ, so that a finding fits on a line."""
+    if isinstance(seen, dict) and isinstance(wanted, dict):
+        for name in [*wanted, *(seen.keys() - wanted.keys())]:
+            if name not in seen or name not in wanted:
+                return f"{name} is {'missing' if name not in seen else 'too much'}"
+            if seen[name] != wanted[name]:
+                return f"{name}: {_difference(seen[name], wanted[name])}"
+    if isinstance(seen, Sequence) and isinstance(wanted, Sequence) and not isinstance(seen, str):
+        if len(seen) != len(wanted):
+            return f"{len(seen)} entries, by its facts {len(wanted)}"
+        for place, (one, other) in enumerate(zip(seen, wanted, strict=True)):
+            if one != other:
+                return f"[{place}] {_difference(one, other)}"
+    return f"{seen!r}, by its facts {wanted!r}"

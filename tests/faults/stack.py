@@ -1,0 +1,234 @@
+"""The stack under fire: ``handoff up`` in a process of its own, and what a campaign does to it.
+
+It also keeps count of deaths. ``handoff up`` gives up a process that dies five times within a minute, as it should; a campaign that
+came near to that would test nothing but this rule, so it crashes everything instead, and begins anew.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from handoff.broker.ports import free_port
+from handoff.client import Services
+from handoff.importing.settled import wait_until_settled
+from handoff.settings import Settings
+from handoff.stack.revival import DEATHS_MAX, WINDOW_SECONDS
+from tests.faults.plan import KAFKA, SERVICES
+from tests.handoff.test_up import Up
+
+LOOK_SECONDS: Final = 0.02
+READY_SECONDS_MAX: Final = 90.0
+FREEZE_SECONDS: Final = 11.0
+"""Longer than the session timeout of all services, which is 10 s."""
+TAKE_OVER_SECONDS_MAX: Final = 40.0
+REFUSED_SECONDS_MAX: Final = 10.0
+
+
+class Stack(Up):
+    """A ``handoff up`` that is killed, frozen, replaced and restarted."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.deaths: list[tuple[float, str]] = []
+        self._seen = 0
+        self._patience = threading.Event()  # never set: to wait for a moment
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this stack."""
+        ports = {f"{name}_port": port for name, port in self.ports.items()}
+        return Settings(data_dir=self.data_dir, kafka=None, **ports)
+
+    # -------------------------------------------------------------------------------------- waiting
+
+    def pass_time(self, seconds: float) -> None:
+        """Let a moment pass that chance has chosen."""
+        self._patience.wait(seconds)
+        self._count()
+
+    def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
+        """Return when a condition holds; fails when it does not within the time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process is not None
+            assert self.process.poll() is None, "\n".join(["the stack has ended:", *self.lines[-10:]])
+            assert time.monotonic() < deadline, "\n".join([f"{what}: not within {seconds:g} s", *self.lines[-10:]])
+            self.pass_time(LOOK_SECONDS)
+
+    def get_at(self, port: int, path: str) -> Any:
+        """What a worker answers at a port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def await_ready(self) -> None:
+        """Return when everything works."""
+        self.until(self.ready, READY_SECONDS_MAX, "ready")
+
+    def settle(self, seconds: float = 120.0) -> None:
+        """Return when everything that was published is reflected everywhere."""
+        with Services(self.settings) as services:
+            wait_until_settled(services, seconds, lambda _: None)
+
+    # --------------------------------------------------------------------------------------- faults
+
+    def worn(self, name: str) -> bool:
+        """Whether one more death or two could be too many for a process (its end by the fence is one, too)."""
+        self._count()
+        recent = [at for at, dead in self.deaths if dead == name and at > time.monotonic() - WINDOW_SECONDS]
+        return len(recent) >= DEATHS_MAX - 2
+
+    def kill(self, name: str) -> int:
+        """kill -9 of a service or Kafka, as soon as there is one; answers with its process id."""
+        killed: list[int] = []
+
+        def strike() -> bool:
+            pid = self._pid_if_known(name)
+            with suppress(ProcessLookupError):
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+            return bool(killed)
+
+        self.until(strike, TAKE_OVER_SECONDS_MAX, f"{name} is there to be killed")
+        return killed[0]
+
+    def await_successor(self, name: str, killed: int) -> None:
+        """Return when a killed process was started again, though it is not ready yet."""
+        self.until(lambda: self._pid_if_known(name) not in (None, killed), TAKE_OVER_SECONDS_MAX, f"{name} is started again")
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[int]:
+        """SIGSTOP, and SIGCONT at the end."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def freeze(self, name: str) -> None:
+        """A process stands still until its session is over, and goes on."""
+        with self.frozen(name):
+            self.pass_time(FREEZE_SECONDS)
+
+    def replace(self, name: str, work: Callable[[], object]) -> str:
+        """A frozen worker is replaced by another of the same name, and wakes up; answers with what became of the two.
+
+        Kafka gives the name to whoever joined last, and the fence lets only that one write. So the frozen one is refused, or it
+        joins again and the other one is; with little to take in, neither may have tried to write by the time this one is killed.
+        ``work``: gives both something to take in.
+        """
+        with self.heir(name) as heir:
+            with self.frozen(name) as pid:
+                work()
+                self.until(lambda: heir.position() > 0 or not heir.running, TAKE_OVER_SECONDS_MAX, f"another {name} takes over")
+                work()
+            deadline = time.monotonic() + REFUSED_SECONDS_MAX
+            while time.monotonic() < deadline:
+                if self._pid_if_known(name) not in (None, pid):
+                    return "the frozen one was refused"
+                if not heir.running:
+                    return "the other one was refused"
+                work()
+                self.pass_time(LOOK_SECONDS)
+        return "neither was refused"
+
+    @contextmanager
+    def heir(self, name: str) -> Iterator["Heir"]:
+        """Another worker of a service, on the same database; killed at the end."""
+        heir = Heir(self, name)
+        try:
+            yield heir
+        finally:
+            heir.kill()
+
+    def crash(self) -> None:
+        """kill -9 of everything at once, the stack first, so that nothing is started again."""
+        assert self.process is not None
+        pids = [pid for name in (*SERVICES, KAFKA) if (pid := self._pid_if_known(name))]
+        os.kill(self.process.pid, signal.SIGKILL)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """A clean end of everything; its exit code."""
+        return self.end(signal.SIGTERM)
+
+    def start_anew(self, victim: str, seconds: float) -> None:
+        """Start the stack again, and kill a service while it starts."""
+        self.deaths, self._seen = [], 0
+        before = self._pid_if_known(victim)
+        failures: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                self.start()
+            except BaseException as error:  # told by the campaign's own thread
+                failures.append(error)
+
+        starting = threading.Thread(target=start)
+        starting.start()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while self._pid_if_known(victim) in (before, None) and starting.is_alive() and time.monotonic() < deadline:
+            self._patience.wait(LOOK_SECONDS)
+        self._patience.wait(seconds)
+        self.kill(victim)
+        starting.join(READY_SECONDS_MAX)
+        for failure in failures:
+            raise failure
+
+    # --------------------------------------------------------------------------------------- inside
+
+    def _pid_if_known(self, name: str) -> int | None:
+        try:
+            return self.pid(name)
+        except (OSError, ValueError):  # not started yet, or about to be written
+            return None
+
+    def _count(self) -> None:
+        for line in self.lines[self._seen :]:
+            name = line.partition(" ")[0].lower()
+            if line.endswith("it is started again") and name in (*SERVICES, KAFKA):
+                self.deaths.append((time.monotonic(), name))
+            self._seen += 1
+
+
+class Heir:
+    """A worker of a service beside the stack's own: the same database and the same name in the group, another port."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self._port = free_port()
+        self._service = name
+        self._stack = stack
+        environment = {**stack.environment, **stack.settings.environment(), f"HANDOFF_{name.upper()}_PORT": str(self._port)}
+        self._log = (stack.data_dir / "logs" / f"{name}-heir.log").open("ab")
+        command = [sys.executable, "-m", f"services.{name}"]
+        self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def position(self) -> int:
+        """How far it has come; 0 while it has nothing."""
+        try:
+            return int(self._stack.get_at(self._port, "/v1/status")["position"])
+        except OSError:
+            return 0
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()

@@ -1,0 +1,228 @@
+"""The checker of the campaign: silent about services that did their work, and not about a single thing that is wrong."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from events.bus.memory import drain
+from events.record import Message, Record
+from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, TOPICS
+from events.values import NANOSECONDS, format_instant
+from services.lifecycle.reading import customer_view
+from services.routing.domain.story import Assigned
+from tests.faults import gathering
+from tests.faults.checker import findings
+from tests.faults.evidence import Evidence
+from tests.faults.load import items
+from tests.forecast.harness import Forecast
+from tests.lifecycle.harness import SHARDS, Lifecycle
+from tests.routing.harness import Routing
+
+BEGIN = 1_767_225_600 * NANOSECONDS
+"""Where time begins on the memory bus."""
+FACTS = 350
+
+
+@dataclass
+class World:
+    """The three services on a memory bus."""
+
+    lifecycle: Lifecycle
+    routing: Routing
+    forecast: Forecast
+
+    def settle(self) -> None:
+        drain([self.lifecycle.loop, *self.routing.loops], turns_max=2_000)
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
+    """What the three services made of a load when nothing went wrong."""
+    folder = tmp_path_factory.mktemp("world")
+    lifecycle = Lifecycle(folder / "lifecycle.sqlite", clock=lambda: BEGIN)
+    routing = Routing(folder, bus=lifecycle.bus)
+    world = World(lifecycle, routing, Forecast(folder / "forecast.sqlite"))
+    sent = []
+
+    def held(customer: str) -> Any:
+        world.settle()
+        given = [said for said in world.routing.said(customer) if hasattr(said, "rule_set_version")]
+        return given[-1] if given else None
+
+    for item in itertools.islice(items(5, lambda: BEGIN, held=held, shards=SHARDS), FACTS):
+        lifecycle.bus.append(item.message)
+        sent.append(item)
+    world.settle()
+    yield gathered(world, folder, sent)
+    routing.close()
+    world.forecast.close()
+    for store in lifecycle.stores:
+        store.close()
+
+
+def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
+    lifecycle, forecast = world.lifecycle, world.forecast
+    logs = {topic.name: lifecycle.bus.records(topic.name) for topic in TOPICS}
+    for record in (*logs[LIFECYCLE.name], *logs[DIRECTORY.name]):
+        forecast.bus.append(Message(record.topic, record.key, record.value, record.headers, record.partition, record.timestamp))
+    forecast.now = format_instant(BEGIN + 3600 * NANOSECONDS)
+    forecast.directories.refresh()
+    forecast.settle()
+    store, policy = lifecycle.store, lifecycle.policy
+    customers = gathering.customers_of(lifecycle.path)
+    records = {}
+    for shard, customer in customers:
+        record = store.load(shard, [customer], policy)[customer]
+        records[customer] = customer_view(record, store.events_of(shard, customer))
+    return Evidence(
+        sent=sent,
+        logs=logs,
+        accepted=gathering.stored_facts(store, customers),
+        records=records,
+        notifications=gathering.notifications(store),
+        decisions=world.routing.log(),
+        letters={name: gathering.buried(folder / f"{name}.sqlite") for name in ("lifecycle", "routing", "forecast")},
+        answers=[
+            gathering.answer_of(path, asked, forecast.get(path, **asked))
+            for path, asked in gathering.questions(BEGIN + NANOSECONDS)
+        ],
+    )
+
+
+def test_the_load_has_everything_that_the_checker_looks_at(evidence: Evidence) -> None:
+    """Or its silence would mean nothing."""
+    assert all(evidence.logs[name] for name in ("lifecycle.moved.v1", "lifecycle.dead-letter.v1", ASSIGNMENT.name))
+    assert sum(item.malformed for item in evidence.sent) > 5
+    assert {"IdentityConflict", "Undecodable"} == {
+        dict(record.headers)["dl_error"].decode() for record in evidence.logs["lifecycle.dead-letter.v1"]
+    }
+    assert len(evidence.records) > 20
+    assert sum(isinstance(event, Assigned) for event in evidence.decisions) > 20
+
+
+def test_it_finds_nothing_where_nothing_is_wrong(evidence: Evidence) -> None:
+    assert findings(evidence, BEGIN) == []
+
+
+# ------------------------------------------------------------------------------- one thing wrong at a time
+
+
+def with_log(evidence: Evidence, topic: str, change: Callable[[list[Record]], list[Record]]) -> Evidence:
+    return replace(evidence, logs={**evidence.logs, topic: change(list(evidence.logs[topic]))})
+
+
+def without_an_input(evidence: Evidence) -> Evidence:
+    return with_log(evidence, "crm.quote.v1", lambda records: records[1:])
+
+
+def without_a_stored_fact(evidence: Evidence) -> Evidence:
+    return replace(evidence, accepted=evidence.accepted[1:])
+
+
+def with_a_fact_twice(evidence: Evidence) -> Evidence:
+    return replace(evidence, accepted=[*evidence.accepted, *evidence.accepted[:3]])
+
+
+def without_a_message(evidence: Evidence) -> Evidence:
+    return with_log(evidence, LIFECYCLE.name, lambda records: records[:-1])
+
+
+def with_two_messages_exchanged(evidence: Evidence) -> Evidence:
+    def exchanged(records: list[Record]) -> list[Record]:
+        n = next(n for n in range(len(records) - 1) if records[n].key == records[n + 1].key)
+        return [*records[:n], records[n + 1], records[n], *records[n + 2 :]]
+
+    return with_log(evidence, LIFECYCLE.name, exchanged)
+
+
+def with_a_repeat_that_is_not_the_same(evidence: Evidence) -> Evidence:
+    def repeated(records: list[Record]) -> list[Record]:
+        return [*records, replace(records[0], offset=10**6, value=records[1].value)]
+
+    return with_log(evidence, LIFECYCLE.name, repeated)
+
+
+def with_a_record_of(name: str, value: Any) -> Callable[[Evidence], Evidence]:
+    def changed(evidence: Evidence) -> Evidence:
+        customer = next(customer for customer, body in evidence.records.items() if body[name] != value)
+        return replace(evidence, records={**evidence.records, customer: {**evidence.records[customer], name: value}})
+
+    return changed
+
+
+def without_a_record(evidence: Evidence) -> Evidence:
+    return replace(evidence, records=dict(list(evidence.records.items())[1:]))
+
+
+def without_a_letter(evidence: Evidence) -> Evidence:
+    return replace(evidence, letters={**evidence.letters, "lifecycle": evidence.letters["lifecycle"][1:]})
+
+
+def with_a_letter_too_much(evidence: Evidence) -> Evidence:
+    return replace(evidence, letters={**evidence.letters, "forecast": [(LIFECYCLE.name, 0, 0)]})
+
+
+def with_a_letter_that_was_not_published(evidence: Evidence) -> Evidence:
+    return with_log(evidence, "lifecycle.dead-letter.v1", lambda records: records[1:])
+
+
+def with_a_cent_too_much(evidence: Evidence) -> Evidence:
+    answer = next(answer for answer in evidence.answers if answer.path == "/v1/pipeline")
+    totals = answer.body["totals"]
+    cents = f"{float(totals['open']['amount']) + 0.01:.2f}"
+    body: Mapping[str, Any] = {**answer.body, "totals": {**totals, "open": {**totals["open"], "amount": cents}}}
+    return replace(evidence, answers=[answer._replace(body=body)])
+
+
+def without_a_decision(evidence: Evidence) -> Evidence:
+    return replace(evidence, decisions=evidence.decisions[:-1])
+
+
+def with_another_rep(evidence: Evidence) -> Evidence:
+    place, event = next((n, e) for n, e in enumerate(evidence.decisions) if isinstance(e, Assigned))
+    changed = replace(event, rep_id="carol" if event.rep_id != "carol" else "anna")
+    return replace(evidence, decisions=[*evidence.decisions[:place], changed, *evidence.decisions[place + 1 :]])
+
+
+def without_an_assignment(evidence: Evidence) -> Evidence:
+    return with_log(evidence, ASSIGNMENT.name, lambda records: records[1:])
+
+
+def with_a_directory_again(evidence: Evidence) -> Evidence:
+    return with_log(evidence, DIRECTORY.name, lambda records: [*records, *records])
+
+
+WRONG: list[tuple[Callable[[Evidence], Evidence], str]] = [
+    (without_an_input, "inputs: "),
+    (without_a_stored_fact, "inputs: "),
+    (with_a_fact_twice, "inputs: "),
+    (without_a_message, "published: "),
+    (with_two_messages_exchanged, "published: "),
+    (with_a_repeat_that_is_not_the_same, "crm.lifecycle.v1: "),
+    (with_a_record_of("status", "Qualified"), "records: "),
+    (with_a_record_of("owner", "nobody"), "records: "),
+    (with_a_record_of("facts", 0), "records: "),
+    (with_a_record_of("history", []), "records: "),
+    (with_a_record_of("deals", []), "records: "),
+    (with_a_record_of("assignment_id", "a"), "assignments: "),
+    (without_a_record, "records: "),
+    (without_a_letter, "letters: "),
+    (with_a_letter_too_much, "letters: "),
+    (with_a_letter_that_was_not_published, "letters: "),
+    (with_a_cent_too_much, "forecast: "),
+    (without_a_decision, "assignments: "),
+    (with_another_rep, "assignments: "),
+    (without_an_assignment, "assignments: "),
+    (with_a_directory_again, "assignments: "),
+]
+
+
+@pytest.mark.parametrize(("spoil", "kind"), WRONG)
+def test_it_finds_what_is_wrong(evidence: Evidence, spoil: Callable[[Evidence], Evidence], kind: str) -> None:
+    found = findings(spoil(evidence), BEGIN)
+    assert any(finding.startswith(kind) for finding in found), found[:5]
