@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults bench check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults bench check docs node-client format lock freeze clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Set up: virtual environment, Kafka, Java (all that follows needs it, and does it by itself)
 
@@ -22,8 +22,11 @@ demo: $(STAMP) ## A simulated year of a small company on a real Kafka; Ctrl-C en
 up: $(STAMP) ## Kafka, topics and the three services on this machine; state is kept
 	@$(BIN)/handoff up
 
-test: $(STAMP) ## All tests, on a real Kafka that they start themselves
-	@$(BIN)/pytest -q -n 3 --dist loadfile
+test: $(STAMP) ## The tests, on a real Kafka that they start themselves
+	@$(BIN)/pytest -q -n 4 --dist loadfile
+
+test-long: $(STAMP) ## The tests that play, kill and freeze for long: the tutorial, demos, crashes of single services
+	@$(BIN)/pytest -q -n 3 -m long
 
 KILLS ?= 60
 faults: $(STAMP) ## Kill, freeze and restart everything under load, and check every output: make faults KILLS=20 SEED=1

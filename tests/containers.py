@@ -20,8 +20,8 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import ExecWaitStrategy
 
-from handoff.broker.ports import free_port
 from tests.deploy.composition import compose, environment
+from tests.ports import free_port
 
 POSTGRES: Final = "postgres:18-alpine"
 ANSWER_SECONDS_MAX: Final = 5

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import psycopg
 
-from handoff.broker.ports import free_port
+from tests.ports import free_port
 
 USER, PASSWORD = "handoff", "geheim"  # nosec
 START_SECONDS_MAX = 30.0

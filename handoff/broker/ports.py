@@ -24,13 +24,11 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range = CHOICE) -> list[int]:
     """So many different ports that nobody listens on at this moment."""
-    found = list(islice((port for port in random.sample(CHOICE, 200) if obstacle(port) is None), count))
+    found = list(islice((port for port in random.sample(among, 200) if obstacle(port) is None), count))
     if len(found) < count:
-        raise KafkaUnavailable(
-            f"only {len(found)} of {count} ports are free among 200 tried between {CHOICE.start} and {CHOICE.stop}"
-        )
+        raise KafkaUnavailable(f"only {len(found)} of {count} ports are free, among 200 tried in {among.start} to {among.stop}")
     return found
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from events.bus.kafka import KafkaBus
-from handoff.broker.ports import free_port
 from handoff.client import Services
 from handoff.importing.publish import publish
 from handoff.importing.settled import wait_until_settled
@@ -19,6 +18,7 @@ from handoff.settings import SERVICES, Settings, load
 from handoff.stack import Stack
 from tests.bench.result import Measure
 from tests.bench.workload import messages
+from tests.ports import free_port
 
 SETTLE_SECONDS_MAX: Final = 120.0
 

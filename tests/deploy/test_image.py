@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from handoff.broker import EmbeddedKafka
-from handoff.broker.ports import free_ports
 from handoff.settings import SERVICES
+from tests.ports import free_ports
 
 from .composition import ROOT, command, compose, context, copy_into, environment, image_environment, instructions
 
@@ -144,6 +144,7 @@ def image(tmp_path: Path) -> Iterator[Image]:
         yield Image(tmp_path / "image", broker.bootstrap)
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 def test_the_commands_of_the_compose_file_run_from_what_the_image_holds(
     image: Image, tmp_path: Path, eventually: Callable[..., None]

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from handoff.broker.ports import free_port
+from tests.ports import free_port
 
 from .transcript import Shell, Step, file_name, matches, steps
 
@@ -149,6 +149,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         somebody.close()
 
 
+@pytest.mark.long
 def test_the_tutorial_shows_what_happens(reader: Reader) -> None:
     for step in steps(PAGE.read_text(encoding="utf-8")):
         reader.take(step)

@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from handoff.broker.ports import free_port
 from handoff.client import Services
 from handoff.importing.settled import wait_until_settled
 from handoff.settings import Settings
 from handoff.stack.revival import DEATHS_MAX, WINDOW_SECONDS
 from tests.faults.plan import KAFKA, SERVICES
 from tests.handoff.test_up import Up
+from tests.ports import free_port
 
 LOOK_SECONDS: Final = 0.02
 READY_SECONDS_MAX: Final = 90.0

@@ -19,8 +19,8 @@ from events.bus.kafka import KafkaBus, create_topics
 from events.record import Message
 from events.topics import DIRECTORY
 from handoff.broker import EmbeddedKafka
-from handoff.broker.ports import free_port
 from tests.forecast.harness import Forecast, change, image
+from tests.ports import free_port
 
 pytestmark = pytest.mark.kafka
 JAN, FEB = "2017-01-10T09:00:00Z", "2017-02-10T09:00:00Z"
@@ -84,6 +84,7 @@ def producer(broker: EmbeddedKafka) -> Iterator[Producer]:
         yield own
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_killed_in_the_middle_it_still_adds_up(process: Process, producer: Producer, forecast: Forecast, eventually: Any) -> None:
     def publish(begin: int, end: int) -> None:

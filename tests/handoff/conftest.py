@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from handoff.broker.ports import free_ports
 from handoff.cli import main
 from handoff.settings import PREFIX, SERVICES, ServiceName
+from tests.ports import free_ports
 
 
 @pytest.fixture(autouse=True)

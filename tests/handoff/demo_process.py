@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handoff.broker.ports import free_ports
 from handoff.settings import PREFIX, SERVICES
 from handoff.stack.folder import claim
+from tests.ports import free_ports
 
 
 def environment(data_dir: Path, ports: dict[str, int]) -> dict[str, str]:

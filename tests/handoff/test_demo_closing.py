@@ -14,7 +14,6 @@ from events.bus.memory import MemoryBus
 from events.codec import encode
 from events.record import Record
 from events.topics import ASSIGNMENT, TOPICS
-from handoff.broker.ports import free_port
 from handoff.demo import calling
 from handoff.demo.farewell import farewell
 from handoff.demo.late import LateFacts
@@ -22,6 +21,7 @@ from handoff.demo.simulation import simulate
 from handoff.demo.watcher import TELLING_KEPT, Telling, Watcher
 from handoff.demo.worktime import DAY, Year, month_ends
 from handoff.settings import ServiceName, load
+from tests.ports import free_port
 
 from .conftest import Answering
 from .demo_scenes import scene

@@ -17,7 +17,7 @@ import pytest
 
 from .demo_process import environment, nothing_runs, own_ports
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120), pytest.mark.long]
 
 LEAVE_SCREEN = "\x1b[?1049l"
 SHOW_CURSOR = "\x1b[?25h"

@@ -84,6 +84,7 @@ def test_a_record_that_cannot_be_read(up: Up, eventually: Callable[..., None]) -
     )
 
 
+@pytest.mark.long
 def test_a_stack_in_which_everything_moves(up: Up) -> None:
     """Positions and the ends of the logs are not read at the same moment."""
     bus = KafkaBus(f"127.0.0.1:{up.ports['kafka']}", client_id="test")

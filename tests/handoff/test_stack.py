@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from handoff.broker import EmbeddedKafka
-from handoff.broker.ports import HOST, free_port
+from handoff.broker.ports import HOST
 from handoff.errors import NOT_WELL, USAGE, CommandError
 from handoff.settings import load
 from handoff.stack import Program, Stack
 from handoff.stack.process import Process
+from tests.ports import free_port
 
 pytestmark = pytest.mark.kafka
 

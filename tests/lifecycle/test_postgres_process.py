@@ -28,13 +28,13 @@ from events.record import Message, Record
 from events.topics import LIFECYCLE
 from events.values import Price, parse_instant
 from handoff.broker import EmbeddedKafka
-from handoff.broker.ports import free_port
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.store import Store
 from tests.lifecycle.harness import HOME
 from tests.lifecycle.test_exactly_once import as_consumed, as_folded
+from tests.ports import free_port
 from tests.postgres import PASSWORD, PostgresServer
 
 SHARDS = 4
@@ -185,6 +185,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Process]]:
             each.kill()
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 @pytest.mark.postgres
 @pytest.mark.timeout(240)

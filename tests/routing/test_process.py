@@ -25,7 +25,7 @@ from events.published import Profile, Published
 from events.record import Message, TopicPartition
 from events.topics import ASSIGNMENT, LIFECYCLE
 from handoff.broker import EmbeddedKafka
-from handoff.broker.ports import free_port
+from tests.ports import free_port
 from tests.routing.harness import DIRECTORY_YAML, RULES_YAML, lifecycle_message
 from tests.routing.words import record_changed, status_changed
 
@@ -248,6 +248,7 @@ def test_wrong_rules_at_the_very_first_start_end_it_with_their_place(process: Pr
     assert process.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.long
 def test_killed_again_and_again(process: Process, cluster: Cluster, eventually: Any) -> None:
     for kill in range(3):
         process.start()
