@@ -56,12 +56,14 @@ class Inbound:
 
     def process(self, records: Sequence[Record]) -> None:
         fresh = self._ledger.fresh(records)
-        if not fresh:
-            return
-        arrivals = [self._read(record) for record in fresh]
+        if fresh:
+            self.take_in([self.read(record) for record in fresh])
+
+    def take_in(self, arrivals: Sequence[Arrival]) -> None:
+        """Write what some records change: one transaction."""
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
-        with self._ledger.transaction(fresh) as cursor:
+        with self._ledger.transaction([arrival.record for arrival in arrivals]) as cursor:
             customers = view.load(cursor, {a.change.customer_id for a in arrivals if isinstance(a.change, Change)})
             for arrival in arrivals:
                 outcomes[self._take(cursor, arrival, customers, letters)] += 1
@@ -75,7 +77,8 @@ class Inbound:
             self._ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason=reason, attempts=attempts)])
         self._metrics.took({"refused": 1})
 
-    def _read(self, record: Record) -> Arrival:
+    def read(self, record: Record) -> Arrival:
+        """What a record changes, or why it cannot be read."""
         fact = decode(record)
         if isinstance(fact, Undecodable):
             return Arrival(record, fact)
@@ -89,7 +92,7 @@ class Inbound:
             return Undecodable(reason, path)
 
     def _held(self, record: Record) -> Change:
-        change = self._read(record).change
+        change = self.read(record).change
         assert isinstance(change, Change), "a part is held only where it could be read"
         return change
 

@@ -125,14 +125,13 @@ def store_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
             decide.append(Lap(whole, raw))
             store.append(Lap(alone, raw))
     floor = f"executemany of the same {rows:,} event rows, {len(rehearsal.batches)} transactions"
-    goal = Goal(0.30)
     yield Comparison(
         name="store",
         subject="lifecycle's store: decided events and positions, committed",
         floor=floor,
         unit="rows/s",
         laps=tuple(store),
-        goal=goal,
+        goal=Goal(0.30),
         sqlite=rehearsal.blueprint.described(),
     )
     yield Comparison(
@@ -141,7 +140,6 @@ def store_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
         floor=floor,
         unit="rows/s",
         laps=tuple(decide),
-        goal=goal,
         sqlite=rehearsal.blueprint.described(),
     )
 

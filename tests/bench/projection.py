@@ -1,6 +1,6 @@
-"""The forecast's fold into its projection, without Kafka: row ``fold`` against raw ``executemany`` of the same rows."""
+"""The forecast's fold into its projection, without Kafka: rows ``fold`` and ``decoded`` against raw ``executemany``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC
 from functools import partial
@@ -22,6 +22,7 @@ from tests.bench.timing import race, settled_heap
 from tests.bench.workload import as_records, in_batches, messages, places
 from tests.bench.written import Blueprint, RawWriter, Watcher, digest, rows_of
 
+Steps = Sequence[Callable[[], None]]
 VIEW: Final = ("deal_history", "status_history", "boundary", "customer")
 """The projection's own tables."""
 
@@ -37,9 +38,9 @@ def published(folder: Path, facts: int) -> list[Record]:
 
 
 def fold_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
-    """What the fold reaches of what SQLite can do with the same rows."""
+    """What the fold reaches of what SQLite can do with the same rows: of messages read beforehand, and from their bytes on."""
     records = published(folder, facts)
-    batches, laps = in_batches(records, BATCH), []
+    batches = in_batches(records, BATCH)
     path = folder / "rehearsal.sqlite"
     transactions = []
     with closing(Store(path)) as store:
@@ -51,28 +52,37 @@ def fold_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
         with ledger.transaction() as cursor:
             blueprint = Blueprint.of(cursor)
     rows, wanted = rows_of(transactions), digest(path, *VIEW)
-    with settled_heap():
-        for turn in range(rounds):
-            paths = [folder / f"{name}-{turn}.sqlite" for name in ("fold", "raw")]
-            with closing(Store(paths[0])) as store, closing(RawWriter(paths[1], blueprint)) as raw:
-                worker, _ = _worker(store, records)
-                seconds = race(
-                    [partial(worker.process, batch) for batch in batches],
-                    [partial(raw.write, transaction) for transaction in transactions],
-                    turn=turn,
-                )
-            if {digest(each, *VIEW) for each in paths} != {wanted}:
-                raise BrokenRunError("a projection does not have the rows of the rehearsal")
-            laps.append(Lap(*(rows / each for each in seconds)))
-    yield Comparison(
-        name="fold",
-        subject=f"forecast: {len(records):,} messages decoded and folded into the projection",
-        floor=f"executemany of the same {rows:,} row changes, {len(batches)} transactions",
-        unit="rows/s",
-        laps=tuple(laps),
-        goal=Goal(0.40),
-        sqlite=blueprint.described(),
-    )
+    floor = f"executemany of the same {rows:,} row changes, {len(batches)} transactions"
+    arms: list[tuple[str, str, Goal | None, Callable[[Inbound], Steps]]] = [
+        ("fold", "folded into the projection", Goal(0.40), lambda worker: _folding(worker, batches)),
+        ("decoded", "decoded and folded into the projection", None, lambda worker: [partial(worker.process, b) for b in batches]),
+    ]
+    for name, what, goal, steps in arms:
+        laps = []
+        with settled_heap():
+            for turn in range(rounds):
+                paths = [folder / f"{arm}-{turn}.sqlite" for arm in (name, f"raw-{name}")]
+                with closing(Store(paths[0])) as store, closing(RawWriter(paths[1], blueprint)) as raw:
+                    worker, _ = _worker(store, records)
+                    seconds = race(steps(worker), [partial(raw.write, transaction) for transaction in transactions], turn=turn)
+                if {digest(each, *VIEW) for each in paths} != {wanted}:
+                    raise BrokenRunError("a projection does not have the rows of the rehearsal")
+                laps.append(Lap(*(rows / each for each in seconds)))
+        yield Comparison(
+            name=name,
+            subject=f"forecast: {len(records):,} messages {what}",
+            floor=floor,
+            unit="rows/s",
+            laps=tuple(laps),
+            goal=goal,
+            sqlite=blueprint.described(),
+        )
+
+
+def _folding(worker: Inbound, batches: Sequence[Sequence[Record]]) -> Steps:
+    """The steps that fold messages that are read beforehand."""
+    read = [[worker.read(record) for record in batch] for batch in batches]
+    return [partial(worker.take_in, arrivals) for arrivals in read]
 
 
 def _worker(store: Store, records: Sequence[Record]) -> tuple[Inbound, Ledger]:

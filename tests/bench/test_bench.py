@@ -137,5 +137,5 @@ def test_the_rows_without_kafka_run(tmp_path: Path) -> None:
         *frame_rows(tmp_path / "frame", FACTS, 1),
         *fold_rows(tmp_path / "fold", FACTS, 1),
     ]
-    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold"]
+    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded"]
     assert all(row.goal is not None and row.ratio > 0 for row in rows)
