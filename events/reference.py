@@ -43,10 +43,6 @@ class Directory(Struct, frozen=True, kw_only=True):
 
     reps: tuple[Rep, ...]
 
-    def rep(self, rep_id: str) -> Rep | None:
-        """The rep with that id."""
-        return next((rep for rep in self.reps if rep.rep_id == rep_id), None)
-
 
 V = TypeVar("V", bound=Version)
 

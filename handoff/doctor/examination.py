@@ -45,7 +45,6 @@ from handoff.settings import SERVICES, ServiceName, Settings, variable
 from services.lifecycle.settings import Settings as LifecycleSettings
 from services.routing.settings import Settings as RoutingSettings
 
-DOORS_SECONDS_MAX: Final = 4.0
 SERVICE_SECONDS_MAX: Final = 2.0
 JAVA_SECONDS_MAX: Final = 2.0
 CLUSTER_SECONDS_MAX: Final = 2.0

@@ -98,12 +98,6 @@ class Figures:
         rows = self._connection.execute(f"SELECT * FROM {sliced('status_history', 'customer_id, stage', moment)}", moment._asdict())
         return dict(rows.fetchall())
 
-    def currencies(self, moment: Moment) -> dict[str, int]:
-        """How many deals there are in each currency at a moment."""
-        deals = sliced("deal_history", "currency", moment)
-        query = f"SELECT currency, count(*) FROM {deals} WHERE currency IS NOT NULL GROUP BY currency"
-        return dict(self._connection.execute(query, moment._asdict()).fetchall())
-
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""
         column = GROUP_COLUMNS.get(by or "", "NULL")

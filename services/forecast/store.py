@@ -8,8 +8,8 @@ answers for now and for any past instant.
 
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -71,8 +71,6 @@ CREATE TABLE IF NOT EXISTS held_part (
     customer_id TEXT NOT NULL, part INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (customer_id, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-
-Begin = Callable[[], AbstractContextManager[sqlite3.Cursor]]
 
 
 class Store:
