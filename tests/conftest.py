@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from handoff.broker import EmbeddedKafka
+from tests.ports import free_port
 from tests.postgres import PostgresServer, binaries
 
 # A failure prints the blob that reproduces it; in CI every run tries the same examples.
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[EmbeddedKafka]:
     """A broker of this test session. Tests that stop it start it again; everybody uses topics and groups of their own."""
-    with EmbeddedKafka(tmp_path_factory.mktemp("kafka")) as broker:
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), free_port=free_port) as broker:
         excuse(pytestconfig, rf"raddr=\('127.0.0.1', {broker.port}\)")
         yield broker
     gc.collect()  # those sockets, while they are excused

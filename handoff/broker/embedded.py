@@ -10,7 +10,7 @@ import base64
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -51,6 +51,7 @@ class EmbeddedKafka:
     `port`: None keeps the directory's port, or takes a free one for a new directory. `properties`: of the broker, on
     top of `server_properties.FIXED`. `java`: as in `find_java`. `jvm_options`: on top of `JVM_OPTIONS`, in place of
     those that use the start-up archive. `on_progress` is told about work that takes long, such as fetching the jars.
+    `free_port` chooses the ports that nobody named.
 
     Whatever keeps the broker from running is a `KafkaUnavailable`.
     """
@@ -64,6 +65,7 @@ class EmbeddedKafka:
         java: str | None = None,
         jvm_options: Sequence[str] | None = None,
         on_progress: Progress = silent,
+        free_port: Callable[[], int] = ports.free_port,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_file = self.data_dir / "broker.log"
@@ -75,6 +77,8 @@ class EmbeddedKafka:
         self._java = java
         self._jvm_options = jvm_options
         self._on_progress = on_progress
+        self._free_port = free_port
+        self._controller_port = 0
         self._leash: Leash | None = None
 
     @property
@@ -107,13 +111,23 @@ class EmbeddedKafka:
         """Start it and wait until it is ready, at most `timeout` seconds; does nothing when it is running."""
         if not self.running:
             self.kill()  # what may be left of one that ended by itself
-            since = self._launch()
-            try:
-                self._await_ready(since, time.monotonic() + timeout)
-            except BaseException:  # Ctrl-C among them
-                self.stop(ABANDON_SECONDS_MAX)
-                raise
+            deadline = time.monotonic() + timeout
+            while not self._started(deadline):
+                pass  # with another port for the controller, until it works or the time is over
         return self
+
+    def _started(self, deadline: float) -> bool:
+        """Start it and wait until it is ready; False where somebody took the controller's port between the choice and the use."""
+        since = self._launch()
+        try:
+            self._await_ready(since, deadline)
+        except BaseException as error:  # Ctrl-C among them
+            self.stop(ABANDON_SECONDS_MAX)
+            lost = f"failed to bind to {ports.HOST}:{self._controller_port}:"
+            if isinstance(error, KafkaUnavailable) and time.monotonic() < deadline and logfile.says(self.log_file, since, lost):
+                return False
+            raise
+        return True
 
     def stop(self, timeout: float = 20.0) -> None:
         """End it cleanly; after `timeout` seconds, by force."""
@@ -172,9 +186,10 @@ class EmbeddedKafka:
 
     def _write_settings(self) -> None:
         if self._port is None:
-            self._port = server_properties.remembered_port(self._settings_file) or ports.free_port()
+            self._port = server_properties.remembered_port(self._settings_file) or self._free_port()
         ports.await_free(self._port, PORT_SECONDS_MAX)
-        text = server_properties.render(self._port, ports.free_port(), self._properties)
+        self._controller_port = self._free_port()
+        text = server_properties.render(self._port, self._controller_port, self._properties)
         self._settings_file.write_text(text, encoding="latin-1")
 
     def _format_if_new(self, command: list[str], log: BinaryIO, lock: int) -> None:

@@ -24,6 +24,13 @@ def open_for_append(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
+def says(path: Path, offset: int, text: str) -> bool:
+    """Whether the log has the text after `offset` bytes."""
+    with path.open("rb") as log:
+        log.seek(offset)
+        return text.encode() in log.read()
+
+
 def first_error(path: Path, offset: int) -> str | None:
     """The reason given by the first error after `offset` bytes, or None when there is no error.
 

@@ -9,6 +9,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 
 from handoff.broker import EmbeddedKafka, KafkaUnavailable
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -48,6 +49,14 @@ def test_a_busy_port(tmp_path: Path) -> None:
     assert f"port {port} " in message
     assert "in use" in message
     assert "HANDOFF_KAFKA_PORT" in message
+
+
+def test_a_port_of_its_own_that_somebody_took_meanwhile_is_chosen_anew(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        chosen = iter([other.getsockname()[1], *free_ports(1)])
+        with EmbeddedKafka(tmp_path, free_ports(1)[0], free_port=lambda: next(chosen)) as kafka:
+            assert kafka.ready()
+        assert next(chosen, None) is None
 
 
 def test_a_port_that_is_none(tmp_path: Path) -> None:
