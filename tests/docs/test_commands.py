@@ -67,6 +67,7 @@ def test_commands_are_found() -> None:
     assert ["make", "demo"] in list(named(ROOT / "README.md"))
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 def test_the_commands_of_the_readme_do_what_they_should(tmp_path: Path) -> None:
     blocks = _BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))

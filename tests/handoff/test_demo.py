@@ -134,6 +134,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     assert (code, running.lines[-1]) == (0, "Everything is stopped."), running.lines
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_a_whole_year_adds_up_to_the_cent(demo: Demo) -> None:
@@ -151,6 +152,7 @@ def test_a_whole_year_adds_up_to_the_cent(demo: Demo) -> None:
     assert f"won {won['count']} of {Decimal(won['amount']):,.0f}" in said
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_each_of_the_six_commands_shows_what_it_promises(demo: Demo) -> None:
