@@ -1,6 +1,5 @@
 """``handoff doctor`` without a Kafka: this machine, its ports, its files, services that are stuck. Each trouble is caused."""
 
-import json
 import os
 import platform
 import re
@@ -28,7 +27,9 @@ from handoff.settings import Settings
 from services.forecast.store import Store
 from tests.postgres import PostgresServer
 
-SECONDS_MAX = 30.0  # it takes 5 on an idle machine; what hangs does so for minutes
+from .examined import SECONDS_MAX, checked, only
+
+__all__ = ["checked"]  # a fixture
 
 
 @pytest.fixture(autouse=True)
@@ -36,27 +37,6 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HANDOFF_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
-
-
-@pytest.fixture
-def checked(handoff: Callable[..., Any]) -> Callable[..., Any]:
-    """Runs the doctor; the outcome of one check, and whether all is well."""
-
-    def run(check: str, *, well: bool) -> Any:
-        began = time.monotonic()
-        ended = handoff("doctor", "--json")
-        assert time.monotonic() - began < SECONDS_MAX
-        said = json.loads(ended.out)
-        assert (ended.code, said["well"]) == (0 if well else 1, well), ended.out
-        return next(each for each in said["checks"] if each["check"] == check)
-
-    return run
-
-
-def only(outcome: Any) -> tuple[str, str, str]:
-    """The one finding: severity, what, fix."""
-    (found,) = outcome["findings"]
-    return found["severity"], found["what"], found["fix"]
 
 
 def told(outcome: Outcome) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """``handoff doctor`` on a real Kafka: layout, advertised listener, positions, clocks, versions in force. Each trouble is caused."""
 
 import gc
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +23,13 @@ from services.forecast.store import Store
 from services.routing.publication import Reference
 from tests.ports import free_port
 
+from .examined import checked, only
+
+__all__ = ["checked"]  # a fixture
+
 pytestmark = pytest.mark.kafka
 
 SHARDS = 2
-SECONDS_MAX = 30.0  # it takes 5 on an idle machine; what hangs does so for minutes
 LOG = TopicPartition(LIFECYCLE.name, 0)
 
 
@@ -63,27 +65,6 @@ def cluster(
     monkeypatch.setenv("HANDOFF_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     return broker
-
-
-@pytest.fixture
-def checked(handoff: Callable[..., Any]) -> Callable[..., Any]:
-    """Runs the doctor; the outcome of one check, and whether all is well."""
-
-    def run(check: str, *, well: bool) -> Any:
-        began = time.monotonic()
-        ended = handoff("doctor", "--json")
-        assert time.monotonic() - began < SECONDS_MAX
-        said = json.loads(ended.out)
-        assert (ended.code, said["well"]) == (0 if well else 1, well), ended.out
-        return next(each for each in said["checks"] if each["check"] == check)
-
-    return run
-
-
-def only(outcome: Any) -> tuple[str, str, str]:
-    """The one finding: severity, what, fix."""
-    (found,) = outcome["findings"]
-    return found["severity"], found["what"], found["fix"]
 
 
 def publish(bootstrap: str, topic: str, count: int = 1) -> None:
