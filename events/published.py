@@ -114,7 +114,8 @@ class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
     """The record's status changed, now or in the past.
 
     Attributes:
-        since: From here on the record's status history is ``states``. Example: "2026-03-02T10:15:00Z"
+        since: From here on the record's status history is ``states``; what held before goes on until the first of these.
+            Example: "2026-03-02T10:15:00Z"
         states: The history from ``since`` on: one state, or the corrected tail after a late fact.
         previous: The status now, before the cause; absent where there was no record.
         current: The status now; equal to ``previous`` where only the past was corrected.
@@ -259,7 +260,8 @@ class DealChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         deal_id: The deal: its opportunity, else its first quote, else its order. Example: "opportunity:O-17"
-        since: From here on its history is ``states``; absent where another deal absorbed it. Example: "2026-03-02T10:15:00Z"
+        since: From here on its history is ``states``, and what held before goes on until the first of these; absent where another
+            deal absorbed it. Example: "2026-03-02T10:15:00Z"
         states: The history from ``since`` on.
     """
 

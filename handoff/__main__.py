@@ -1,10 +1,8 @@
 """``handoff``, also as ``python -m handoff``: the command line, with Ctrl-C heeded from the first moment on."""
 
 import sys
-from typing import Final
 
-INTERRUPTED: Final = 130
-"""What a shell makes of a command that Ctrl-C ended."""
+from handoff.errors import INTERRUPTED
 
 
 def run() -> int:

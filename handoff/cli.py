@@ -6,7 +6,6 @@ Exit codes: 0 well, 1 not well (the answer is bad news), 2 wrong usage or enviro
 import logging
 import os
 import sys
-from typing import Final
 
 import typer
 from kafka.errors import KafkaError
@@ -15,10 +14,7 @@ from events.bus import BusError
 from handoff.broker import KafkaUnavailable
 from handoff.commands import config, customer, demo, doctor, explain, forecast, imports, send, status, tail, topics, up
 from handoff.console import complain
-from handoff.errors import NOT_WELL, USAGE, CommandError
-
-INTERRUPTED: Final = 130
-"""What a shell makes of a command that Ctrl-C ended."""
+from handoff.errors import INTERRUPTED, NOT_WELL, USAGE, CommandError
 
 app = typer.Typer(
     help="Sales-force automation on Kafka: one customer record, the right rep, a forecast that adds up.",

@@ -6,6 +6,8 @@ NOT_WELL: Final = 1
 """The question was answered, and the answer is not good: a service is down, a customer does not exist, rows were rejected."""
 USAGE: Final = 2
 """The command was called wrongly, or something around it (a setting, a port, Kafka) does not allow it."""
+INTERRUPTED: Final = 130
+"""What a shell makes of a command that Ctrl-C ended."""
 
 
 class CommandError(Exception):

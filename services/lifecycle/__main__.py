@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import PositionLost
-from events.bus.database import CannotOpen, open_database
+from events.bus.database import TRANSIENT, CannotOpen, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
 from events.bus.loop import Loop
@@ -25,7 +25,7 @@ from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle.api import create_app
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
-from services.lifecycle.inbound import TRANSIENT, Inbound
+from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store

@@ -9,9 +9,6 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from eventsourcing.persistence import InterfaceError, OperationalError
-
-from events.bus import loop
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
@@ -27,9 +24,6 @@ from services.lifecycle.mapper import Forwarded
 from services.lifecycle.metrics import Counters
 from services.lifecycle.outbound import SOURCE
 from services.lifecycle.store import Store, Wake, Work
-
-TRANSIENT: Final = (*loop.TRANSIENT, OperationalError, InterfaceError)
-"""What is tried again without end: the bus or the database does not answer, or cannot do its work now."""
 
 _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
 

@@ -9,19 +9,15 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from eventsourcing.persistence import InterfaceError, OperationalError
-
 from events.bus import Assigned, Bus, Producer, Revoked
-from events.bus import loop as bus_loop
 from events.bus.claims import starts
+from events.bus.database import TRANSIENT
 from events.bus.loop import Loop
 from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 
 RECORDS_MAX: Final = 2000
 """Most records in one transaction."""
-TRANSIENT: Final = (*bus_loop.TRANSIENT, OperationalError, InterfaceError)
-"""What is tried again without end: the bus or the database does not answer, or cannot do its work now."""
 
 
 class Feed:

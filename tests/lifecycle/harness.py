@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from events.bus.database import SQLITE, open_database
+from events.bus.database import SQLITE, TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import Fact, decode, encode
@@ -17,7 +17,7 @@ from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, TOPICS
 from events.values import parse_instant
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
-from services.lifecycle.inbound import TRANSIENT, Inbound
+from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.store import Store
 

@@ -7,7 +7,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from events.assignments import LeadAssigned, LeadUnassigned
-from events.bus.database import SQLITE, open_database
+from events.bus.database import SQLITE, TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import Fact, decode, encode
@@ -19,7 +19,6 @@ from events.values import parse_instant
 from services.routing.desk import Desk
 from services.routing.domain.rule_set import RuleSet
 from services.routing.domain.story import Event
-from services.routing.feed import TRANSIENT
 from services.routing.inbound import Match
 from services.routing.metrics import Counters
 from services.routing.publication import Reference

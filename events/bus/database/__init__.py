@@ -9,12 +9,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
-from eventsourcing.persistence import Notification, OperationalError, StoredEvent
+from eventsourcing.persistence import InterfaceError, Notification, OperationalError, StoredEvent
 
+from events.bus import loop
 from events.bus.database.setting import SQLITE, checked
 from events.bus.ledger import Cursor, Dialect
 
-__all__ = ["SQLITE", "CannotOpen", "Database", "EventTable", "checked", "open_database"]
+__all__ = ["SQLITE", "TRANSIENT", "CannotOpen", "Database", "EventTable", "checked", "open_database"]
+
+TRANSIENT: Final = (*loop.TRANSIENT, OperationalError, InterfaceError)
+"""What a service on such a database tries again without end: the bus or the database does not answer, or cannot do its work now."""
 
 
 class CannotOpen(OperationalError):  # noqa: N818 - the name says what happened
