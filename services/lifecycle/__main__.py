@@ -77,6 +77,8 @@ def run(settings: Settings, listener: socket.socket) -> int:
     except CannotOpen as error:
         log.error("%s", error)
         return 2
+    for written in store.fill_lists(policy):
+        log.info("the lists of customers are being filled: %d records so far", written)
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
     worker = Inbound(store, policy, counters, cache_records=settings.cache_records, clock=clock)

@@ -16,10 +16,12 @@ from events.facts import LifecycleTick, StatusSet
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
 from events.topics import MOVED, TICK_TYPE, TOPICS
+from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.record import Known, Record, accept_all, late
 from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.metrics import Counters
 from services.lifecycle.outbound import SOURCE
@@ -216,6 +218,8 @@ class _Batch:
         for record, undecodable in decoded:
             if isinstance(undecodable, Undecodable):
                 self._bury(record, "Undecodable", undecodable.reason, undecodable.path)
+        for customer, (shard, changed) in self.changed.items():
+            self.work.lines.append(Line(customer, shard, changed.version, summary_of(changed.fold)))
 
     def _decode(self, record: KafkaRecord) -> Fact | Undecodable:
         fact = decode(record)

@@ -1,13 +1,14 @@
 """The store of lifecycle: the eventsourcing library's recorders, one table of events per shard, in one database.
 
-What a poll brings about is one transaction: events, positions, dead letters (:class:`events.bus.ledger.Ledger`) and the
-instants at which recycled leads come back. The notification log of each shard's table is its outgoing stream.
+What a poll brings about is one transaction: events, positions, dead letters (:class:`events.bus.ledger.Ledger`), the instants at
+which recycled leads come back, and the lines of lists (:mod:`services.lifecycle.customers`). The notification log of each shard's
+table is its outgoing stream.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from msgspec import Struct
@@ -19,15 +20,21 @@ from events.facts import FactRef
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
+from services.lifecycle import customers
+from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, AnyEvent, FactAccepted
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import FORWARDED, Forwarded, fact_from_bytes, from_bytes, to_bytes
 from services.lifecycle.outbound import messages_of
 
 _WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
     customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"""
 _WAKE_INDEX: Final = "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)"
+_VIEW_TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+_CUSTOMER_VIEW: Final = ("customer", 1)
+"""The table of customers, and the version of what its lines say: a database that has an older one fills it anew."""
 _QUERY_VALUES_MAX: Final = 500
 _PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event is not FactAccepted), FORWARDED)
 
@@ -46,11 +53,12 @@ class Work(Struct):
     events: dict[int, list[StoredEvent]]
     letters: list[DeadLetter]
     wakes: dict[str, tuple[int, Wake | None]]
+    lines: list[Line]
 
     @classmethod
     def none(cls) -> "Work":
         """Nothing yet."""
-        return cls(defaultdict(list), [], {})
+        return cls(defaultdict(list), [], {}, [])
 
     def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:
         """Events of a customer's record, whose versions end at ``version``."""
@@ -80,8 +88,8 @@ class Store:
         with self._database.prepare():
             self._tables = [self._database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                cursor.execute(_WAKE_TABLE)
-                cursor.execute(_WAKE_INDEX)
+                for statement in (_WAKE_TABLE, _WAKE_INDEX, *customers.TABLES, _VIEW_TABLE):
+                    cursor.execute(statement)
             self.ledger: Final = Ledger(
                 self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self._database.dialect
             )
@@ -135,15 +143,6 @@ class Store:
         """Whether a message of that name was ever sent from a shard."""
         return bool(self._tables[shard].select_events(_ours(name), limit=1))
 
-    def customers(self) -> int:
-        """How many customer records there are."""
-        count = 0
-        with self._read() as cursor:
-            for table in self._tables:
-                cursor.execute(f"SELECT count(DISTINCT originator_id) FROM {table.events_table_name} WHERE topic = 'fact'")
-                count += cursor.fetchone()[0]
-        return count
-
     def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, int]:
         """Write a batch's outcome and its positions in one transaction; answers with the last number of each stream it grew.
 
@@ -157,6 +156,8 @@ class Store:
                 self.ledger.bury(cursor, work.letters)
             for customer_id, (shard, wake) in work.wakes.items():
                 _set_wake(cursor, shard, customer_id, wake)
+            if work.lines:
+                customers.write(cursor, work.lines)
         return last
 
     def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
@@ -166,6 +167,65 @@ class Store:
             raise Fenced(f"another worker has written to shard {shard}: {error}") from error
         assert numbers
         return numbers[-1]
+
+    # ------------------------------------------------------------------------------------------ lists
+
+    def customers(self, selection: Selection = Selection()) -> int:  # noqa: B008 - frozen
+        """How many customer records there are, or of those that are meant."""
+        with self._read() as cursor:
+            return customers.count(cursor, selection)
+
+    def listed(
+        self,
+        selection: Selection,
+        *,
+        sort: Sort = "customer_id",
+        descending: bool = False,
+        after: tuple[Any, str] | None = None,
+        limit: int,
+    ) -> Sequence[Line]:
+        """A page of the customers that are meant (:func:`services.lifecycle.customers.page`)."""
+        with self._read() as cursor:
+            return customers.page(cursor, selection, sort=sort, descending=descending, after=after, limit=limit)
+
+    def fill_lists(self, policy: Policy) -> Iterator[int]:
+        """Write the line of every record, where this database has none yet; answers with how many are written, after each step."""
+        with self._read() as cursor:
+            cursor.execute("SELECT version FROM view WHERE name = ?", _CUSTOMER_VIEW[:1])
+            if [*map(tuple, cursor.fetchall())] == [_CUSTOMER_VIEW[1:]]:
+                return
+        written = 0
+        for shard in range(self.shards):
+            for some in self._customers_of(shard):
+                lines = [
+                    Line(customer, shard, record.version, summary_of(record.fold))
+                    for customer, record in self.load(shard, some, policy).items()
+                ]
+                with self._begin() as cursor:
+                    customers.write(cursor, lines)
+                written += len(lines)
+                yield written
+        with self._begin() as cursor:
+            cursor.execute(
+                "INSERT INTO view (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version",
+                _CUSTOMER_VIEW,
+            )
+
+    def _customers_of(self, shard: int) -> Iterator[Sequence[str]]:
+        """The customers of a shard, in steps."""
+        last = ""
+        while True:
+            with self._read() as cursor:
+                cursor.execute(
+                    f"SELECT DISTINCT originator_id FROM {self._tables[shard].events_table_name}"
+                    " WHERE originator_id > ? AND topic = 'fact' ORDER BY originator_id LIMIT ?",
+                    (last, _QUERY_VALUES_MAX),
+                )
+                some = [customer for (customer,) in cursor.fetchall()]
+            if not some:
+                return
+            yield some
+            last = some[-1]
 
     # ------------------------------------------------------------------------------- outgoing streams
 

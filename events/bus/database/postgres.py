@@ -21,7 +21,11 @@ from events.bus.database import CannotOpen
 from events.bus.database.connections import Connections
 from events.bus.ledger import Cursor, Dialect
 
-_TYPES: Final = (("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"), ("BLOB", "BYTEA"))
+_TYPES: Final = (
+    ("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    ("BLOB", "BYTEA"),
+    (" WITHOUT ROWID", ""),  # SQLite's word for a table that is kept in the order of its key
+)
 _DROPS_THE_LOCK: Final = "POSTGRES_ENABLE_DB_FUNCTIONS"
 
 

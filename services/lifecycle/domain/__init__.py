@@ -1,6 +1,7 @@
 """The pure heart of lifecycle: a customer record as the fold over the set of its facts (FOLD rules 1 to 24).
 
 Read in this order: ``order`` (which fact comes first), ``table`` (the statuses), ``links`` (which documents make a deal),
-``documents``, ``figures`` and ``deals`` (a deal at a point), ``status`` and ``handoffs`` (the record's status, its assignments),
-``state`` (one step), ``fold`` (the history), ``record`` (decide and evolve).
+``documents``, ``figures`` and ``deals`` (a deal at a point), ``status``, ``handoffs`` and ``activity`` (the record's
+status, its assignments, when anything last happened), ``state`` (one step), ``fold`` (the history), ``record`` (decide and evolve),
+``summary`` (a record in one line).
 """

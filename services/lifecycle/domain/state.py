@@ -26,6 +26,7 @@ from events.facts import (
     StatusSet,
 )
 from events.published import Profile
+from services.lifecycle.domain.activity import Activity, activity_after
 from services.lifecycle.domain.deals import Origin, deal_after
 from services.lifecycle.domain.documents import AnyDocument, Opportunity, Order, Quote, opportunity_after, order_after, quote_after
 from services.lifecycle.domain.handoffs import Handoffs, handoffs_after
@@ -90,6 +91,7 @@ class State(Struct, frozen=True, kw_only=True):
     replaced: HashTrieMap[str, str] = HashTrieMap()
     handoffs: Handoffs = HashTrieMap()
     verdicts: HashTrieMap[FactRef, Verdict] = HashTrieMap()
+    activity: Activity = Activity()
 
 
 def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, policy: Policy) -> tuple[State, set[str]]:
@@ -115,6 +117,7 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
         replaced=papers.replaced,
         handoffs=handoffs_after(before.handoffs, fact, before.owner.assignment_id),
         verdicts=_verdicts(before, fact, verdict),
+        activity=activity_after(before.activity, fact),
     )
     state = _with_status(before, state, fact, key, verdict, papers.touched, table)
     if profile is not before.profile and Origin.of(profile) != Origin.of(before.profile):

@@ -1,0 +1,178 @@
+"""The table of customers: one line for each record, written in the transaction that changed the record; lists are read from it.
+
+In go lines (:class:`~services.lifecycle.domain.summary.Summary`) and what a list is asked for, out come pages. It is one table for
+all shards, so that they are read as one, whoever owns them.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from events.bus.ledger import Cursor
+from services.lifecycle.domain.summary import Summary
+
+TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS customer (
+        customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, version BIGINT NOT NULL,
+        stage TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, since BIGINT NOT NULL, owner TEXT,
+        company TEXT, country TEXT, source TEXT, source_kind TEXT, score INTEGER,
+        began_at BIGINT NOT NULL, active_at BIGINT NOT NULL, touched_at BIGINT, searched TEXT) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS customer_by_status ON customer (status, since)",
+    "CREATE INDEX IF NOT EXISTS customer_by_owner ON customer (owner)",
+)
+_SUMMARY: Final = Summary.__struct_fields__
+_COLUMNS: Final = ("customer_id", "shard", "version", *_SUMMARY, "searched")
+_WRITE: Final = (
+    f"INSERT INTO customer ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+    " WHERE excluded.version >= customer.version"
+)
+_NEVER: Final = "1 = 0"
+
+Sort = Literal["customer_id", "since", "began_at", "active_at"]
+"""The columns by which a list can be sorted."""
+
+
+class Line(Struct, frozen=True):
+    """A record's line, as of its version."""
+
+    customer_id: str
+    shard: int
+    version: int
+    summary: Summary
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Which records. Everything that is said must hold; of several values one. Instants in nanoseconds since 1970.
+
+    ``owner``: ids of reps, and None for nobody. ``began_from`` to ``began_to``: its first fact, both inclusive. ``idle_since``:
+    nothing happened at that instant or later. ``since_at_most``: by status, how long ago it must have begun; records of other
+    statuses are not meant. ``waiting_at_most``: the same for when the status began, or somebody last spoke with the customer.
+    ``text``: a part of the company's name or the beginning of the id, in whatever case.
+    """
+
+    customer_id: Collection[str] | None = None
+    stage: Collection[str] | None = None
+    status: Collection[str] | None = None
+    owner: Collection[str | None] | None = None
+    country: Collection[str] | None = None
+    source: Collection[str] | None = None
+    began_from: int | None = None
+    began_to: int | None = None
+    score_min: int | None = None
+    score_max: int | None = None
+    idle_since: int | None = None
+    since_at_most: tuple[tuple[str, int], ...] | None = None
+    waiting_at_most: tuple[tuple[str, int], ...] | None = None
+    text: str | None = None
+
+
+def write(cursor: Cursor, lines: Sequence[Line]) -> None:
+    """Write lines, within a transaction. A line of an older version than the one that is there changes nothing."""
+    cursor.executemany(_WRITE, [_row(line) for line in lines])
+
+
+def _row(line: Line) -> tuple[Any, ...]:
+    summary = line.summary
+    texts = (line.customer_id, summary.company or "")
+    return (
+        line.customer_id,
+        line.shard,
+        line.version,
+        *(getattr(summary, name) for name in _SUMMARY),
+        "\n".join(texts).casefold(),
+    )
+
+
+def count(cursor: Cursor, selection: Selection) -> int:
+    """How many records are meant."""
+    where, values = _where(selection)
+    cursor.execute(f"SELECT count(*) FROM customer WHERE {where}", values)
+    return int(cursor.fetchone()[0])
+
+
+def page(
+    cursor: Cursor,
+    selection: Selection,
+    *,
+    sort: Sort = "customer_id",
+    descending: bool = False,
+    after: tuple[Any, str] | None = None,
+    limit: int,
+) -> list[Line]:
+    """A page of the records that are meant. ``after``: the last one's value in the column of ``sort``, and its id."""
+    where, values = _where(selection)
+    direction, further = ("DESC", "<") if descending else ("ASC", ">")
+    order = "customer_id" if sort == "customer_id" else f"{sort} {direction}, customer_id"
+    if after is not None:
+        value, customer = after
+        if sort == "customer_id":
+            where, values = f"{where} AND customer_id {further} ?", [*values, customer]
+        else:
+            where = f"{where} AND ({sort}, customer_id) {further} (?, ?)"
+            values = [*values, value, customer]
+    cursor.execute(
+        f"SELECT customer_id, shard, version, {', '.join(_SUMMARY)} FROM customer WHERE {where}"
+        f" ORDER BY {order} {direction} LIMIT ?",
+        [*values, limit],
+    )
+    return [_line(row) for row in cursor.fetchall()]
+
+
+def _line(row: Sequence[Any]) -> Line:
+    customer_id, shard, version, *values = row
+    return Line(customer_id, shard, version, Summary(**dict(zip(_SUMMARY, values, strict=True))))
+
+
+# ------------------------------------------------------------------------------------------ selecting
+
+
+def _where(selection: Selection) -> tuple[str, list[Any]]:
+    """The condition in SQL, and its values."""
+    parts: list[tuple[str, Sequence[Any]]] = []
+    for column in ("customer_id", "stage", "status", "country", "source"):
+        wanted = getattr(selection, column)
+        if wanted is not None:
+            parts.append(_among(column, wanted))
+    if selection.owner is not None:
+        parts.append(_owned(selection.owner))
+    for condition, value in (
+        ("began_at >= ?", selection.began_from),
+        ("began_at <= ?", selection.began_to),
+        ("score >= ?", selection.score_min),
+        ("score <= ?", selection.score_max),
+        ("active_at < ?", selection.idle_since),
+    ):
+        if value is not None:
+            parts.append((condition, (value,)))
+    if selection.since_at_most is not None:
+        parts.append(_begun(selection.since_at_most, "since <= ?"))
+    if selection.waiting_at_most is not None:
+        parts.append(_begun(selection.waiting_at_most, "since <= ? AND coalesce(touched_at, since) <= ?"))
+    if selection.text is not None:
+        text = _escaped(selection.text.casefold())
+        parts.append(("(searched LIKE ? ESCAPE '\\' OR searched LIKE ? ESCAPE '\\')", (f"{text}%", f"%\n%{text}%")))
+    if not parts:
+        return "1 = 1", []
+    return " AND ".join(condition for condition, _ in parts), [value for _, values in parts for value in values]
+
+
+def _among(column: str, wanted: Collection[str]) -> tuple[str, Sequence[str]]:
+    return (f"{column} IN ({', '.join('?' * len(wanted))})", [*wanted]) if wanted else (_NEVER, ())
+
+
+def _owned(owners: Collection[str | None]) -> tuple[str, Sequence[str]]:
+    condition, values = _among("owner", [owner for owner in owners if owner is not None])
+    return (f"({condition} OR owner IS NULL)" if None in owners else condition), values
+
+
+def _begun(statuses: Sequence[tuple[str, int]], condition: str) -> tuple[str, Sequence[Any]]:
+    if not statuses:
+        return _NEVER, ()
+    parts = " OR ".join(f"(status = ? AND {condition})" for _ in statuses)
+    return f"({parts})", [value for status, instant in statuses for value in (status, *(instant,) * condition.count("?"))]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
