@@ -48,10 +48,3 @@ def quarter_of(day: str) -> str:
 def business_day(instant: int, zone: tzinfo) -> str:
     """The day on which an instant falls, where the business is."""
     return (_EPOCH + timedelta(seconds=instant // NANOSECONDS)).astimezone(zone).date().isoformat()
-
-
-def day_end(day: date, zone: tzinfo) -> int:
-    """The last instant of a day: the nanosecond before the next one begins, where the business is."""
-    following = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(days=1)
-    begins = (following - _EPOCH) // timedelta(seconds=1) * NANOSECONDS
-    return min(begins, FOREVER) - 1

@@ -3,26 +3,18 @@
 import base64
 import json
 from collections.abc import Callable
-from datetime import date, tzinfo
+from datetime import tzinfo
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from events.values import parse_instant_or_date
+from events.business_time import end_of, instant_or_date
 from services.forecast.domain import Rule
-from services.forecast.periods import FOREVER, day_end, parse_period
+from services.forecast.periods import parse_period
 from services.forecast.store import Moment
 
 By = Literal["stage", "status", "rep", "team", "region", "customer_region", "product", "source", "quarter"]
 ForecastBy = Literal["rep", "team", "region"]
-
-
-def instant_or_date(text: str) -> int | date:
-    """An instant (nanoseconds since 1970), or a day. ``ValueError`` says what to write."""
-    try:
-        return parse_instant_or_date(text)
-    except ValueError as error:
-        raise ValueError(f"{error}. Write an instant (2017-03-31T18:00:00Z, with + as %2B) or a day (2017-03-31)") from None
 
 
 def place_of(cursor: str) -> tuple[str, str]:
@@ -69,8 +61,8 @@ class Asked(BaseModel):
 
     def moment(self, now: int, zone: tzinfo) -> Moment:
         """The moment that is meant; ``now`` in nanoseconds since 1970."""
-        as_of = now if self.as_of is None else _at(self.as_of, zone)
-        return Moment(as_of) if self.known_at is None else Moment(as_of, _at(self.known_at, zone))
+        as_of = now if self.as_of is None else end_of(self.as_of, zone)
+        return Moment(as_of) if self.known_at is None else Moment(as_of, end_of(self.known_at, zone))
 
 
 class PipelineQuery(Asked):
@@ -111,8 +103,3 @@ class DealQuery(Asked):
     """``/v1/deals/{deal_id}``."""
 
     customer_id: Annotated[str, Field(description="Deal ids are unique within a customer.")]
-
-
-def _at(asked: str, zone: tzinfo) -> int:
-    read = instant_or_date(asked)
-    return day_end(read, zone) if isinstance(read, date) else min(read, FOREVER - 1)

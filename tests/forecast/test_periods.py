@@ -1,12 +1,11 @@
 """Days, quarters and periods."""
 
-from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from events.values import format_instant, parse_instant
-from services.forecast.periods import business_day, day_end, parse_period, quarter_of
+from events.values import parse_instant
+from services.forecast.periods import business_day, parse_period, quarter_of
 
 
 @pytest.mark.parametrize(
@@ -37,20 +36,6 @@ def test_quarters() -> None:
     assert [quarter_of(f"2017-{month:02d}-28") for month in (1, 3, 4, 6, 7, 9, 10, 12)] == [
         f"2017-Q{quarter}" for quarter in (1, 1, 2, 2, 3, 3, 4, 4)
     ]
-
-
-@pytest.mark.parametrize(
-    ("day", "zone", "end"),
-    [
-        (date(2017, 3, 31), "UTC", "2017-03-31T23:59:59.999999999Z"),
-        (date(2017, 3, 25), "Europe/Berlin", "2017-03-25T22:59:59.999999999Z"),
-        (date(2017, 3, 26), "Europe/Berlin", "2017-03-26T21:59:59.999999999Z"),  # a day of 23 hours
-        (date(2018, 11, 3), "America/Sao_Paulo", "2018-11-04T02:59:59.999999999Z"),  # the next day begins at one o'clock
-        (date(2262, 4, 11), "UTC", "2262-04-11T23:47:16.854775806Z"),
-    ],
-)
-def test_a_day_ends_a_nanosecond_before_the_next(day: date, zone: str, end: str) -> None:
-    assert format_instant(day_end(day, ZoneInfo(zone))) == end
 
 
 def test_an_instant_falls_on_the_day_of_its_place() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
+from events.business_time import begin_of
 from events.codec import Fact
 from events.facts import (
     ActivityLogged,
@@ -37,7 +38,6 @@ from events.facts import (
     StatusReverted,
     StatusSet,
 )
-from events.values import NANOSECONDS, parse_instant_or_date
 from services.lifecycle.domain.deals import Deal
 from services.lifecycle.domain.figures import Documents
 from services.lifecycle.domain.order import Key
@@ -100,10 +100,7 @@ def _lead_trigger(lead: Lead, data: Data, key: Key, dead_by_hand: bool) -> LeadT
 def _wake_at(data: LeadRecycled, key: Key, zone: tzinfo) -> int | None:
     if data.until is None:
         return None
-    until = parse_instant_or_date(data.until)
-    if not isinstance(until, int):  # a date: 00:00 business time
-        until = int(datetime(until.year, until.month, until.day, tzinfo=zone).timestamp()) * NANOSECONDS
-    return max(until, key[0])
+    return max(begin_of(data.until, zone), key[0])
 
 
 # ----------------------------------------------------------------------------------------- promotion
