@@ -285,7 +285,7 @@ class DealsChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True):
-    """The first acceptance, rejection or touch after an assignment (again if an earlier one comes to light).
+    """The first acceptance, rejection or touch after an assignment; again if a late fact makes another one the first, or none.
 
     Attributes:
         assignment_id: The assignment. Example: "C-1042/0000000003/1"
@@ -293,6 +293,8 @@ class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True
         progress: What the rep did. Example: "accepted"
         reason: Why the rep rejected it. Example: "on holiday"
         at: When. Example: "2026-03-02T10:40:00Z"
+        withdrawn: Whether what was told before no longer holds: by a late fact it came before the assignment, or after another
+            owner. Example: false
     """
 
     assignment_id: DerivedId
@@ -300,6 +302,7 @@ class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True
     progress: Literal["accepted", "rejected", "touched"]
     reason: Text | None = None
     at: Instant
+    withdrawn: bool = False
 
 
 class CommandRefused(Published, frozen=True, kw_only=True, omit_defaults=True):

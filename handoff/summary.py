@@ -70,7 +70,7 @@ def gist(data: Data) -> str:
             more = f" and {len(data.deals) - DEALS_SHOWN} more" if len(data.deals) > DEALS_SHOWN else ""
             return "; ".join(map(_deal, data.deals[:DEALS_SHOWN])) + more
         case HandoffProgressed():
-            return f"{data.progress} by {data.rep_id}"
+            return f"{'not ' if data.withdrawn else ''}{data.progress} by {data.rep_id}{' after all' if data.withdrawn else ''}"
         case CommandRefused():
             return f"{data.command.type} {data.command.id}: {'has effect now' if data.effective else data.explanation or data.rule}"
         case LeadAssigned():

@@ -108,6 +108,7 @@ def _published(customer_id: str, version: int, event: AnyEvent) -> published.Pub
                 progress=event.progress,
                 reason=event.reason,
                 at=format_instant(event.at),
+                withdrawn=event.withdrawn,
             )
         case CommandJudged():
             return published.CommandRefused(

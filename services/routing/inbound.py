@@ -146,7 +146,7 @@ def request_of(message: Data, rules: Known[RuleSet]) -> Request | None:
                 owner=owner,
                 assignment_id=message.assignment_id,
             )
-        case HandoffProgressed():
+        case HandoffProgressed(withdrawn=False):
             return ProgressReported(
                 customer_id=message.customer_id,
                 version=message.version,

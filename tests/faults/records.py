@@ -23,6 +23,7 @@ from events.values import Money, parse_instant
 from tests.faults.evidence import Evidence, content_of
 from tests.faults.inputs import first_occurrences
 from tests.lifecycle.reference_fold import Held, Reference
+from tests.lifecycle.reference_handoffs import handoffs_of
 
 History = list[tuple[int, Any]]
 
@@ -103,6 +104,8 @@ class Consumer:
                     self._revise(change)
             case CommandRefused(command=command, effective=effective):
                 (self._refused.discard if effective else self._refused.add)((command.source, command.id))
+            case HandoffProgressed(withdrawn=True):
+                self._progress.pop((data.assignment_id, data.progress))
             case HandoffProgressed():
                 self._progress[data.assignment_id, data.progress] = parse_instant(data.at)
 
@@ -121,29 +124,14 @@ class Consumer:
         yield from _same(f"published: deals of {customer}", self._deals, images)
         yield from _same(f"published: owner of {customer}", self._owner, reference.record_owner(len(reference.facts)))
         yield from _same(f"published: refused commands of {customer}", self._refused, refused)
-        progress = progress_of(reference)
-        told = {name: at for name, at in self._progress.items() if name in progress}  # what no longer counts is not taken back
-        yield from _same(f"published: hand-offs of {customer}", told, progress)
+        yield from _same(f"published: hand-offs of {customer}", self._progress, progress_of(reference))
 
 
 def progress_of(reference: Reference) -> dict[tuple[str, str], int]:
     """The first acceptance, rejection and touch after each assignment, by the assigned rep or an unnamed person."""
-    reps: dict[str, str] = {}
-    first: dict[tuple[str, str], int] = {}
-    for i, fact in enumerate(reference.facts):
-        data, kind = fact.data, reference.kind[i]
-        assignment: str | None = getattr(data, "assignment_id", None)
-        if kind == "lead.assigned":
-            reps.setdefault(data.assignment_id, data.rep_id)
-            continue
-        if kind == "activity.logged" and not data.automatic:
-            assignment = reference.record_owner(i)[1]
-        elif kind not in ("handoff.accepted", "handoff.rejected"):
-            continue
-        if assignment in reps and data.rep_id in (None, reps[assignment]):
-            name = "touched" if kind == "activity.logged" else kind.removeprefix("handoff.")
-            first.setdefault((assignment, name), fact.occurred_at)
-    return first
+    steps = ("accepted", "rejected", "touched")
+    found = {(assignment, step): getattr(handoff, step) for assignment, handoff in handoffs_of(reference).items() for step in steps}
+    return {name: at for name, at in found.items() if at is not None}
 
 
 # --------------------------------------------------------------------------------- the same words for both

@@ -7,7 +7,7 @@ import pytest
 from events.assignments import LeadAssigned
 from events.codec import encode
 from events.facts import Data, OpportunityCreated
-from events.published import Cause, CommandRefused, Status, StatusChanged
+from events.published import Cause, CommandRefused, HandoffProgressed, Status, StatusChanged
 from events.record import Message, Record
 from events.topics import ASSIGNMENT, LIFECYCLE, OPPORTUNITY
 from events.values import Price, parse_instant
@@ -57,6 +57,24 @@ CREATED = event(
                 ),
             ),
             "crm.status.changed.v1  C-1  lead, New -> prospect, In Discussion, owner ann",
+        ),
+        (
+            event(
+                LIFECYCLE.name,
+                "crm.handoff.progressed.v1",
+                HandoffProgressed(
+                    customer_id="C-1",
+                    version=3,
+                    recorded_at="2026-03-02T10:15:01Z",
+                    cause=CAUSE,
+                    assignment_id="C-1/0000000001/1",
+                    rep_id="ann",
+                    progress="touched",
+                    at="2026-03-02T10:15:01Z",
+                    withdrawn=True,
+                ),
+            ),
+            "crm.handoff.progressed.v1  C-1  not touched by ann after all",
         ),
         (
             event(

@@ -117,6 +117,14 @@ def test_a_rejected_lead_is_free_and_then_goes_to_another(routing: Routing) -> N
     assert (first.rep_id, second.rep_id) == ("anna", "ben")
 
 
+def test_an_answer_that_is_taken_back_is_no_answer(routing: Routing) -> None:
+    """A late fact shows that a rejection never counted: it frees nobody."""
+    routing.says(status_changed("acme", 1), record_changed("acme", 2, owner="anna", assignment_id="acme/0000000001/1"))
+    routing.says(progressed("acme", 3, "acme/0000000001/1", "anna", "rejected", reason="on holiday", withdrawn=True))
+    routing.settle()
+    assert [type(data) for data in routing.said("acme")] == [LeadAssigned]
+
+
 def test_rules_that_give_a_record_to_nobody_say_so(routing: Routing) -> None:
     routing.says(status_changed("acme", 1, profile=Profile(industry="Tobacco")))
     routing.settle()

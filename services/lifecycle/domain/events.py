@@ -12,6 +12,7 @@ from events.facts import Contact
 from events.published import Cause, Profile
 from services.lifecycle.domain.deals import Image
 from services.lifecycle.domain.fold import Held, StatusShown
+from services.lifecycle.domain.handoffs import Progress
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,15 +95,16 @@ class DealsRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HandoffProgressed(Change, frozen=True, kw_only=True, omit_defaults=True):
-    """The first acceptance, rejection or touch after an assignment became known."""
+    """The first acceptance, rejection or touch after an assignment became known; or (``withdrawn``) it turned out to be none."""
 
     TOPIC: ClassVar[str] = "handoff"
 
     assignment_id: str
     rep_id: str
-    progress: Literal["accepted", "rejected", "touched"]
+    progress: Progress
     reason: str | None = None
     at: int
+    withdrawn: bool = False
 
 
 class CommandJudged(Change, frozen=True, kw_only=True, omit_defaults=True):

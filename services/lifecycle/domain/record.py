@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
@@ -32,7 +31,7 @@ from services.lifecycle.domain.events import (
     StatusRevised,
 )
 from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, held_since, plus, revised_since
-from services.lifecycle.domain.handoffs import Handoff
+from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.state import Policy, State
 from services.lifecycle.domain.status import Verdict
@@ -152,7 +151,7 @@ def _changes(
         if record is not None:
             yield record
     yield from _deals(before, after, touched, cause, recorded_at)
-    yield from _handoffs(before.state, after.state, cause, recorded_at)
+    yield from _handoffs(before.state, after.state, None if touched is None else fact, cause, recorded_at)
     yield from _verdicts(before.state, after, after.state, cause, recorded_at)
 
 
@@ -241,25 +240,44 @@ def _parts(deals: Sequence[DealRevised]) -> list[tuple[DealRevised, ...]]:
     return [tuple(part) for part in parts]
 
 
-def _handoffs(before: State | None, after: State, cause: Cause, recorded_at: int) -> Iterator[HandoffProgressed]:
-    earlier: HashTrieMap[str, Handoff] = before.handoffs if before is not None else HashTrieMap()
+def _handoffs(
+    before: State | None, after: State, newest: Fact | None, cause: Cause, recorded_at: int
+) -> Iterator[HandoffProgressed]:
+    """What is told of hand-offs. ``newest``: the fact, where it is one step, which concerns what it names and what was present."""
+    earlier: Handoffs = before.handoffs if before is not None else HashTrieMap()
     if earlier is after.handoffs:
         return
-    for assignment, handoff in sorted(after.handoffs.items(), key=itemgetter(0)):
-        was = earlier.get(assignment)
-        steps: tuple[Literal["accepted", "rejected", "touched"], ...] = ("accepted", "rejected", "touched")
-        for progress in steps:
-            at = getattr(handoff, progress)
-            if at is not None and (was is None or getattr(was, progress) != at):
-                yield HandoffProgressed(
-                    recorded_at=recorded_at,
-                    cause=cause,
-                    assignment_id=assignment,
-                    rep_id=handoff.rep_id,
-                    progress=progress,
-                    reason=handoff.reason if progress == "rejected" else None,
-                    at=at,
-                )
+    named = {*earlier, *after.handoffs}
+    if newest is not None and before is not None:
+        named = {name for name in (before.owner.assignment_id, getattr(newest.data, "assignment_id", None)) if name is not None}
+    for assignment in sorted(named):
+        was, now = earlier.get(assignment), after.handoffs.get(assignment)
+        if was is now:
+            continue
+        for progress in PROGRESS:
+            old, new = _told(was, progress), _told(now, progress)
+            told = new or old
+            if old == new or told is None:
+                continue
+            rep_id, at, reason = told
+            yield HandoffProgressed(
+                recorded_at=recorded_at,
+                cause=cause,
+                assignment_id=assignment,
+                rep_id=rep_id,
+                progress=progress,
+                reason=reason,
+                at=at,
+                withdrawn=new is None,
+            )
+
+
+def _told(handoff: Handoff | None, progress: Progress) -> tuple[str, int, str | None] | None:
+    """What is told of a hand-off's progress: who, when, and the reason of a rejection."""
+    at = getattr(handoff, progress, None)
+    if handoff is None or at is None:
+        return None
+    return handoff.rep_id, at, handoff.reason if progress == "rejected" else None
 
 
 def _verdicts(before: State | None, fold: Fold, after: State, cause: Cause, recorded_at: int) -> Iterator[CommandJudged]:

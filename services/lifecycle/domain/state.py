@@ -19,6 +19,7 @@ from events.facts import (
     FactRef,
     LeadCreated,
     LeadFields,
+    LeadRecycled,
     OwnerSet,
     QuoteFields,
     Stage,
@@ -29,7 +30,7 @@ from events.published import Profile
 from services.lifecycle.domain.activity import Activity, activity_after
 from services.lifecycle.domain.deals import Origin, deal_after
 from services.lifecycle.domain.documents import AnyDocument, Opportunity, Order, Quote, opportunity_after, order_after, quote_after
-from services.lifecycle.domain.handoffs import Handoffs, handoffs_after
+from services.lifecycle.domain.handoffs import Handoffs, Tenure, handoffs_after
 from services.lifecycle.domain.links import DocumentKey, Grouping, document_of
 from services.lifecycle.domain.order import Key
 from services.lifecycle.domain.status import (
@@ -57,7 +58,7 @@ class Policy(Struct, frozen=True):
     zone: tzinfo
 
 
-class Ownership(Struct, frozen=True):
+class Ownership(Tenure, frozen=True):
     """Who owns the record (18). ``said``: a lead, an assignment or a command ever decided it; ``lead``: the last lead.owner.
 
     ``by_deal`` is the deal whose documents were the first to name an owner: it decides while nothing else has.
@@ -105,9 +106,11 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
     owner = _owner_after(before.owner, fact, verdict, papers)
     deals, following = _with_kept_owner(before, papers, owner.rep_id)
     profile, contact = (_profile(before.profile, fact.data), _contact(before.contact, fact.data))
+    lead = lead_after(before.lead, fact, key, before.by_hand if before.stage == "lead" else None, table, policy.zone)
+    recycled = before.stage == "lead" and isinstance(fact.data, LeadRecycled) and lead.by == key
     state = replace(
         before,
-        lead=lead_after(before.lead, fact, key, before.by_hand if before.stage == "lead" else None, table, policy.zone),
+        lead=lead,
         owner=owner,
         profile=profile,
         contact=contact,
@@ -115,7 +118,7 @@ def state_after(before: State | None, fact: Fact, key: Key, grouping: Grouping, 
         deals=deals,
         prospects=prospects_after(before.prospects, papers.touched, before.deals, deals) if papers.touched else before.prospects,
         replaced=papers.replaced,
-        handoffs=handoffs_after(before.handoffs, fact, before.owner.assignment_id),
+        handoffs=handoffs_after(before.handoffs, fact, before.owner, owner, recycled=recycled),
         verdicts=_verdicts(before, fact, verdict),
         activity=activity_after(before.activity, fact),
     )

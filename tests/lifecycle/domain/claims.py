@@ -20,6 +20,7 @@ from services.lifecycle.domain.events import (
     StatusRevised,
 )
 from services.lifecycle.domain.fold import StatusShown
+from services.lifecycle.domain.handoffs import bounces
 from tests.lifecycle.domain.speech import DAY, NEW_YEAR
 from tests.lifecycle.domain.story import Claim, Story
 
@@ -84,13 +85,47 @@ def knows(**profile: Any) -> Claim:
 
 
 def handed_off(assignment: str, **progress: Any) -> Claim:
-    """What became of an assignment: the days on which it was accepted, rejected, touched."""
+    """What became of an assignment: the days on which it was accepted, rejected, touched, recycled."""
 
     def claim(story: Story) -> None:
         handoff = story.state.handoffs[assignment]
-        seen = {name: getattr(handoff, name) for name in ("rep_id", "accepted", "rejected", "touched")}
+        seen = {name: getattr(handoff, name) for name in ("rep_id", "accepted", "rejected", "touched", "recycled")}
         days = {name: value if name == "rep_id" else day_of(value) for name, value in seen.items() if value is not None}
         _equal(days, progress, assignment)
+
+    return claim
+
+
+def ended(assignment: str, how: str, *, day: float, reason: str | None = None, successor: str | None = None) -> Claim:
+    """How a hand-off ended."""
+
+    def claim(story: Story) -> None:
+        ending = story.state.handoffs[assignment].ending
+        assert ending is not None, f"{assignment} has not ended"
+        _equal((ending.how, day_of(ending.at)), (how, day), f"end of {assignment}")
+        _equal((ending.reason, ending.successor), (reason, successor), f"end of {assignment}")
+
+    return claim
+
+
+def stands(*assignments: str) -> Claim:
+    """These hand-offs have not ended, and all others have."""
+    return lambda story: _equal(
+        sorted(name for name, handoff in story.state.handoffs.items() if handoff.ending is None), sorted(assignments), "stand"
+    )
+
+
+def bounced(times: int) -> Claim:
+    """How often an assignment came to nothing."""
+    return lambda story: _equal(bounces(story.state.handoffs), times, "bounces")
+
+
+def withdraws(*progress: tuple[str, str, float]) -> Claim:
+    """What is taken back of assignments: (assignment, progress, day)."""
+
+    def claim(story: Story) -> None:
+        events = [event for event in story.events if isinstance(event, HandoffProgressed) and event.withdrawn]
+        _equal([(event.assignment_id, event.progress, day_of(event.at)) for event in events], list(progress), "withdrawn")
 
     return claim
 
@@ -241,7 +276,7 @@ def reports(*progress: tuple[str, str, float]) -> Claim:
     """What is told of assignments: (assignment, progress, day)."""
 
     def claim(story: Story) -> None:
-        events = [event for event in story.events if isinstance(event, HandoffProgressed)]
+        events = [event for event in story.events if isinstance(event, HandoffProgressed) and not event.withdrawn]
         _equal([(event.assignment_id, event.progress, day_of(event.at)) for event in events], list(progress), "progress")
 
     return claim

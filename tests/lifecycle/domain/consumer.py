@@ -26,7 +26,7 @@ class Consumer:
         self.assignment_id: str | None = None
         self.profile = Profile()
         self.refused: set[FactRef] = set()
-        self.progress: dict[tuple[str, str], int] = {}
+        self.progress: dict[tuple[str, str], tuple[str, int, str | None]] = {}
 
     def hear(self, event: AnyEvent) -> None:
         """One more event."""
@@ -48,10 +48,18 @@ class Consumer:
                 assert event.effective is (ref in self.refused), "only what changes is told"
                 self.refused ^= {ref}
             case HandoffProgressed():
-                self.progress[event.assignment_id, event.progress] = event.at
+                self._progress(event)
 
     def _record(self, event: StatusRevised | RecordRevised) -> None:
         self.owner, self.assignment_id, self.profile = event.owner, event.assignment_id, event.profile
+
+    def _progress(self, event: HandoffProgressed) -> None:
+        told = (event.assignment_id, event.progress)
+        if event.withdrawn:
+            del self.progress[told]
+        else:
+            assert self.progress.get(told) != (event.rep_id, event.at, event.reason), "only what changes is told"
+            self.progress[told] = (event.rep_id, event.at, event.reason)
 
     def _deals(self, event: DealsRevised) -> None:
         for deal in event.deals:

@@ -178,11 +178,14 @@ COMMANDS: list[Maker] = [
     _of(speech.converted),
     _of(speech.owner_set, REP),
 ]
+REASON = st.sampled_from(["late", "superseded"])
 ASSIGNMENTS: list[Maker] = [
-    _of(speech.assigned, ASSIGNMENT, REP),
-    _of(speech.unassigned, st.none() | ASSIGNMENT),
+    lambda draw: speech.assigned(draw(ASSIGNMENT), draw(REP), day=1, **_some(draw, team=st.just("north"), previous_rep=REP)),
+    lambda draw: speech.unassigned(draw(st.none() | ASSIGNMENT), day=1, reason=draw(REASON)),
     _of(speech.handoff_accepted, ASSIGNMENT, REP),
     _of(speech.handoff_rejected, ASSIGNMENT, REP),
+    _of(speech.breached, ASSIGNMENT, REP),
+    _of(speech.completed, ASSIGNMENT, REP),
 ]
 THEMES: dict[str, list[Maker]] = {
     "everything": [*LEADS, *OPPORTUNITIES, *QUOTES, *ORDERS, *COMMANDS, *ASSIGNMENTS],
@@ -191,6 +194,7 @@ THEMES: dict[str, list[Maker]] = {
     "circles": CIRCLES,
     "leads": [*LEADS, *COMMANDS, OPPORTUNITIES[0], QUOTES[0]],
     "owners": [*LEADS[:2], *ASSIGNMENTS, COMMANDS[3], _activity, *OPPORTUNITIES, QUOTES[0], *ORDERS],
+    "handoffs": [*ASSIGNMENTS, ASSIGNMENTS[0], _recycled, _activity, _activity, COMMANDS[3], _with(_lead, speech.lead_updated)],
     "commands": [*COMMANDS, *LEADS[2:5], *OPPORTUNITIES, QUOTES[0], QUOTES[4], ORDERS[0], ORDERS[3]],
 }
 

@@ -163,6 +163,14 @@ def unassigned(assignment: str | None = None, *, day: float, **said: Any) -> Fac
     return _say(assignments.LeadUnassigned, day, {"assignment_id": assignment, "reason": "late", "source": "routing", **said})
 
 
+def breached(assignment: str, rep: str, *, day: float, **said: Any) -> Fact:
+    return _say(assignments.HandoffBreached, day, {"assignment_id": assignment, "rep_id": rep, "source": "routing", **said})
+
+
+def completed(assignment: str, rep: str, *, day: float, **said: Any) -> Fact:
+    return _say(assignments.HandoffCompleted, day, {"assignment_id": assignment, "rep_id": rep, "source": "routing", **said})
+
+
 def handoff_accepted(assignment: str, rep: str, *, day: float, **said: Any) -> Fact:
     return _say(facts.HandoffAccepted, day, {"assignment_id": assignment, "rep_id": rep, **said})
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from events.codec import Fact
 from services.lifecycle.domain.events import AnyEvent, FactAccepted
 from services.lifecycle.domain.fold import Fold, fold_of
+from services.lifecycle.domain.handoffs import PROGRESS
 from services.lifecycle.domain.record import Accepted, Record, accept, accept_all, decide, evolve, restore
 from services.lifecycle.domain.state import Policy
 from tests.lifecycle.domain.consumer import Consumer
@@ -147,9 +148,12 @@ def assert_holds(consumer: Consumer, fold: Fold) -> None:
         state.profile,
     )
     assert consumer.current == fold.statuses[-1].what
-    for assignment, handoff in state.handoffs.items():
-        seen = {step: getattr(handoff, step) for step in ("accepted", "rejected", "touched")}
-        assert all(consumer.progress[assignment, step] == at for step, at in seen.items() if at is not None)
+    assert consumer.progress == {
+        (assignment, step): (handoff.rep_id, at, handoff.reason if step == "rejected" else None)
+        for assignment, handoff in state.handoffs.items()
+        for step in PROGRESS
+        if (at := getattr(handoff, step)) is not None
+    }
     assert consumer.refused & set(state.verdicts) == {ref for ref, verdict in state.verdicts.items() if not verdict.effective}
 
 

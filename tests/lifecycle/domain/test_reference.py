@@ -3,13 +3,16 @@
 from typing import Any
 
 from hypothesis import given
+from msgspec.structs import astuple
 
 from services.lifecycle.domain.deals import Image
 from services.lifecycle.domain.fold import History as Held
 from services.lifecycle.domain.fold import fold_of
+from services.lifecycle.domain.handoffs import Handoff, bounces
 from tests.lifecycle.domain.histories import History, histories
 from tests.lifecycle.reference_facts import in_order
 from tests.lifecycle.reference_fold import Reference
+from tests.lifecycle.reference_handoffs import bounces_of, handoffs_of
 
 
 @given(histories())
@@ -32,8 +35,17 @@ def assert_agree(history: History) -> None:
     count = len(reference.facts)
     assert (state.owner.rep_id, state.owner.assignment_id) == reference.record_owner(count)
     assert {(ref.source, ref.id): verdict.effective for ref, verdict in state.verdicts.items()} == reference.verdicts
+    handoffs = {assignment: tuple(handoff) for assignment, handoff in handoffs_of(reference).items()}
+    assert {assignment: as_tuple(handoff) for assignment, handoff in state.handoffs.items()} == handoffs
+    assert bounces(state.handoffs) == bounces_of(reference)
     lead = reference.records[-1].lead
     assert (state.lead.name, state.lead.lead_id, state.lead.wake_at) == (lead.name, lead.lead_id, lead.wake_at)
+
+
+def as_tuple(handoff: Handoff) -> tuple[Any, ...]:
+    """A hand-off of the domain as the reference writes it."""
+    *fields, ending = astuple(handoff)
+    return (*fields, None if ending is None else astuple(ending))
 
 
 def as_told(history: Held[Any], plainly: Any) -> list[tuple[int, Any, str]]:
