@@ -8,9 +8,9 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 
 from events.bus.progress import Progress
+from events.web.conditional import form_of, respond
 from services.forecast import health, problems, spreadsheet
 from services.forecast.answers import DealHistory, DealPage, Forecast, Pipeline
-from services.forecast.conditional import form_of, respond
 from services.forecast.directory import Directories
 from services.forecast.inquiry import DirectoryUnknownError, Inquiry
 from services.forecast.questions import DealQuery, DealsQuery, ForecastQuery, PipelineQuery

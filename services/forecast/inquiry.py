@@ -13,9 +13,9 @@ import msgspec
 
 from events.published import DealImage
 from events.values import format_instant
+from events.web.conditional import etag
 from services.forecast import answers
 from services.forecast.answers import DealEntry, DealHistory, DealPage, Forecast, HistoricState, Pipeline, Share, amount_of, text_of
-from services.forecast.conditional import etag
 from services.forecast.directory import Directories, Reps
 from services.forecast.domain import Question, Segment, prevailing_currency, rule, segment_of, shares, summarize
 from services.forecast.figures import Figures, Listed, Segments

@@ -1,17 +1,10 @@
-"""Answers as CSV: the same numbers as in JSON, one line for the total and one for each group.
+"""Answers as CSV: the same numbers as in JSON, one line for the total and one for each group."""
 
-A text that a spreadsheet would take for a formula (``=``, ``+``, ``-``, ``@`` and control characters in front) gets an
-apostrophe: names come from outside. Amounts are ours, and stay numbers.
-"""
-
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from events.web.spreadsheet import csv_of, safe
 from services.forecast.answers import DealPage, Expectation, Forecast, Pipeline, States
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _HEAD: Final = ("as_of", "known_at", "position", "currency")
 _STATES: Final = ("open_count", "open_amount", "open_weighted", "won_count", "won_amount", "lost_count", "lost_amount")
 _EXPECTATION: Final = (
@@ -29,7 +22,7 @@ def pipeline_csv(answer: Pipeline) -> str:
     head = [getattr(answer, name) for name in _HEAD]
     rows = [[*head, "total", "", "", "", *_states(answer.totals)]]
     rows += [[*head, "group", answer.by, safe(group.key), safe(group.label), *_states(group)] for group in answer.groups]
-    return _csv((*_HEAD, "row", "by", "key", "label", *_STATES), rows)
+    return csv_of((*_HEAD, "row", "by", "key", "label", *_STATES), rows)
 
 
 def forecast_csv(answer: Forecast) -> str:
@@ -37,19 +30,14 @@ def forecast_csv(answer: Forecast) -> str:
     head = [*(getattr(answer, name) for name in _HEAD), answer.period]
     rows = [[*head, "total", "", "", "", *_expectation(answer)]]
     rows += [[*head, "group", answer.by, safe(group.key), safe(group.label), *_expectation(group)] for group in answer.groups]
-    return _csv((*_HEAD, "period", "row", "by", "key", "label", *_EXPECTATION), rows)
+    return csv_of((*_HEAD, "period", "row", "by", "key", "label", *_EXPECTATION), rows)
 
 
 def deals_csv(page: DealPage) -> str:
     """A page of deals."""
     numbers = ("probability", "amount")
     rows = [[getattr(deal, name) if name in numbers else safe(getattr(deal, name)) for name in _DEAL] for deal in page.deals]
-    return _csv(_DEAL, rows)
-
-
-def safe(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text and text.startswith(_FORMULA) else text or ""
+    return csv_of(_DEAL, rows)
 
 
 def _states(states: States) -> list[Any]:
@@ -61,11 +49,3 @@ def _expectation(found: Expectation) -> list[Any]:
     won, pending, categories = found.won, found.open, found.categories
     figures = [won.count, won.amount, pending.count, pending.amount, pending.weighted]
     return [*figures, categories.worst, categories.likely, categories.upside, found.weighted]
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
