@@ -4,9 +4,9 @@ A record on a reference topic is one :class:`Version`; which one holds at an ins
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from events.values import Id, Text, parse_instant
 
@@ -14,10 +14,10 @@ from events.values import Id, Text, parse_instant
 class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One whole version of reference data, in force from an instant (RFC 3339) until the next one.
 
-    ``author`` says who published it; ``digest`` (SHA-256 of the file it was read from) lets a file be published once.
+    ``author`` says who published it; ``digest`` (SHA-256 of its file, or of its content) lets it be published once.
     """
 
-    version: int
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     effective_from: str
     author: Text
     content: Raw

@@ -1,4 +1,4 @@
-"""The dependency rule, as it can be read in the folders: handoff -> services.* -> events.bus -> events."""
+"""The dependency rule, as it can be read in the folders: handoff -> services.* -> events.bus, files, web -> events."""
 
 import ast
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 SERVICES = ("lifecycle", "routing", "forecast")
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "sqlite3", "subprocess", "time", "uuid"}
 IMPURE |= {"kafka", "faust", "fastapi", "eventsourcing", "prometheus_client", "uvicorn", "httpx2", "rich", "typer"}
-OUTSIDE = {"bus", "web"}
+OUTSIDE = {"bus", "files", "web"}
 """The folders of events that bring the contract to the outside, and may use what carries it there."""
 CATALOGUES = {"events/facts.py"}
 """Flat lists of structs: long, and no shorter in several files."""
@@ -41,6 +41,15 @@ def test_the_contract_needs_the_standard_library_and_msgspec_only(path: Path) ->
         top = name.partition(".")[0]
         assert top in ("events", "msgspec") or top in sys.stdlib_module_names, name
         assert not within(name, "events.bus"), name
+        assert not within(name, "events.files"), name
+
+
+@pytest.mark.parametrize("path", modules("events/files"), ids=str)
+def test_reading_files_needs_a_yaml_reader_besides_and_no_bus(path: Path) -> None:
+    for name in imports(path):
+        top = name.partition(".")[0]
+        assert top in ("events", "msgspec", "ruamel") or top in sys.stdlib_module_names, name
+        assert not within(name, "events.bus"), name
 
 
 @pytest.mark.parametrize("path", [p for p in modules("events") if OUTSIDE & {*p.parts}], ids=str)
@@ -65,6 +74,7 @@ def test_the_domain_has_no_outside(service: str) -> None:
         for name in imports(path):
             assert name.partition(".")[0] not in IMPURE, f"{path}: {name}"
             assert not within(name, "events.bus"), f"{path}: {name}"
+            assert not within(name, "events.files"), f"{path}: {name}"
         assert ".now(" not in path.read_text(), f"{path} reads a clock"
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from events.bus import Bus
+from events.bus.versions import Known, Versions
+from events.files.yaml_tree import FILE_BYTES_MAX, FileError
 from events.reference import Directory
 from events.topics import DIRECTORY, RULES
 from handoff.doctor.finding import Finding, Outcome, error, warning
@@ -18,8 +20,6 @@ from services.routing.directory import read_directory
 from services.routing.domain.rule_set import RepTarget, RuleSet
 from services.routing.rules import read_rules
 from services.routing.settings import DEFAULTS
-from services.routing.versions import Known, Versions
-from services.routing.yaml_tree import FILE_BYTES_MAX, FileError
 
 
 class Published(Struct, frozen=True):

@@ -21,6 +21,9 @@ from decimal import Decimal
 from typing import Final, cast, get_args
 
 from events.facts import SourceKind, Stage
+from events.files.reading import NUMBER_MAX, Reader, meant
+from events.files.yaml_tree import Entries, Items, Tree
+from events.files.yaml_tree import Scalar as Written
 from events.values import Money, Price
 from services.routing.domain.rule_set import (
     ATTRIBUTES,
@@ -37,9 +40,6 @@ from services.routing.domain.rule_set import (
     Prefix,
     Scalar,
 )
-from services.routing.reading import NUMBER_MAX, Reader, meant
-from services.routing.yaml_tree import Entries, Items, Tree
-from services.routing.yaml_tree import Scalar as Written
 
 _COMBINING: Final = ("all", "any", "not")
 _ORDERS: Final = get_args(Order)

@@ -1,15 +1,15 @@
 """``directory.yaml``: the sales force as operations write it down, checked.
 
-In goes the file's content, out comes the directory, or :class:`~services.routing.yaml_tree.FileError` with all that is wrong.
+In goes the file's content, out comes the directory, or :class:`~events.files.yaml_tree.FileError` with all that is wrong.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import available_timezones
 
+from events.files.reading import Reader, Written, meant
+from events.files.yaml_tree import FileError, Problem, Tree, parse
 from events.reference import Directory, Rep
-from services.routing.reading import Reader, Written, meant
-from services.routing.yaml_tree import FileError, Problem, Tree, parse
 
 REPS_MAX: Final = 10_000
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from events.bus import Bus, BusError, Producer
 from events.bus.ledger import DeadLetter, Ledger, Outgoing
+from events.bus.versions import Known
 from events.codec import Undecodable, decode, encode
 from events.facts import Data
 from events.published import HandoffProgressed, RecordChanged, StatusChanged
@@ -20,7 +21,6 @@ from services.routing.domain.match import comes_again, match, to_be_routed
 from services.routing.domain.rule_set import RuleSet
 from services.routing.metrics import Counters
 from services.routing.publication import Reference
-from services.routing.versions import Known
 
 SOURCE: Final = "handoff/match"
 """``ce_source`` of requests."""

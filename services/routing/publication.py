@@ -14,15 +14,15 @@ from typing import Final, Generic, TypeVar
 from msgspec import Struct
 
 from events.bus import Bus, BusError
+from events.bus.versions import FILE, Known, Versions, message_of, raw
+from events.files.reading import Written
+from events.files.yaml_tree import FILE_BYTES_MAX, FileError
 from events.reference import Directory, Version
 from events.topics import DIRECTORY, RULES
 from events.values import format_instant
 from services.routing.directory import read_directory
 from services.routing.domain.rule_set import RuleSet
-from services.routing.reading import Written
 from services.routing.rules import read_rules
-from services.routing.versions import FILE, Known, Versions, message_of, raw
-from services.routing.yaml_tree import FILE_BYTES_MAX, FileError
 
 log = logging.getLogger(__name__)
 

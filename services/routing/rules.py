@@ -1,6 +1,6 @@
 """``rules.yaml``: territories, pools and conditions as operations write them down, checked against the directory.
 
-In goes the file's content, out comes the rule set, or :class:`~services.routing.yaml_tree.FileError` with everything that is wrong,
+In goes the file's content, out comes the rule set, or :class:`~events.files.yaml_tree.FileError` with everything that is wrong,
 each problem with line and column, and what was probably meant.
 """
 
@@ -10,6 +10,8 @@ from typing import Final, get_args
 from msgspec.json import encode
 
 from events.facts import Stage
+from events.files.reading import Reader, Written, meant
+from events.files.yaml_tree import Entries, FileError, Items, Place, Problem, Scalar, Tree, parse
 from services.routing.conditions import read_condition
 from services.routing.domain.decide import DEFAULT
 from services.routing.domain.match import CUT, SHOWN_CHARACTERS_MAX, SHOWN_ENTRIES_MAX, shown
@@ -27,8 +29,6 @@ from services.routing.domain.rule_set import (
     Unassigned,
     tests_of,
 )
-from services.routing.reading import Reader, Written, meant
-from services.routing.yaml_tree import Entries, FileError, Items, Place, Problem, Scalar, Tree, parse
 
 MEMBERS_MAX: Final = 300
 WEIGHT_MAX: Final = 1000

@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
+from events.files.yaml_tree import FileError
 from services.routing.directory import read_directory
 from services.routing.domain.rule_set import FIELDS
 from services.routing.rules import read_rules
-from services.routing.yaml_tree import FileError
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "write-rules.md"
 TEXT: Final = PAGE.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from events.assignments import LeadAssigned
+from events.bus.versions import Known
 from events.codec import decode
 from events.requests import RecordMatched, Request
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, REQUEST, RULES
@@ -11,7 +12,6 @@ from services.routing.domain.decide import decide
 from services.routing.domain.story import Assigned, Decision, DirectoryApplied, Event, RulesApplied, State
 from services.routing.inbound import request_of
 from services.routing.outbound import messages_of
-from services.routing.versions import Known
 from tests.faults.evidence import Evidence, content_of
 from tests.faults.inputs import first_occurrences
 

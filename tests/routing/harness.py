@@ -10,6 +10,7 @@ from events.assignments import LeadAssigned, LeadUnassigned
 from events.bus.database import SQLITE, TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
+from events.bus.versions import message_of, raw
 from events.codec import Fact, decode, encode
 from events.published import Published
 from events.record import Message, Record
@@ -23,7 +24,6 @@ from services.routing.inbound import Match
 from services.routing.metrics import Counters
 from services.routing.publication import Reference
 from services.routing.store import Store
-from services.routing.versions import message_of, raw
 from tests.routing.words import NOON
 
 SHARDS = 2

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.files.yaml_tree import FileError, Problem
 from events.reference import Directory, Rep
 from services.routing.directory import read_directory
-from services.routing.yaml_tree import FileError, Problem
 
 
 def problems(text: str) -> list[str]:

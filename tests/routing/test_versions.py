@@ -97,6 +97,9 @@ def test_rules_that_name_a_rep_who_joins_later_are_taken_over_then(routing: Rout
         b'{"version": 2, "effective_from": "2020-01-01T00:00:00Z", "author": "x", "content": {"territories": []}}',
         b'{"version": 2, "effective_from": "2020-01-01T00:00:00Z", "author": "x",'
         b' "content": {"territories": [], "default": {"to": "pool", "pool": "gone"}}}',
+        b'{"version": 2, "effective_from": "soon", "author": "x", "content": {"territories": [], "default": {"to": "unassigned"}}}',
+        b'{"version": 0, "effective_from": "2020-01-01T00:00:00Z", "author": "x",'
+        b' "content": {"territories": [], "default": {"to": "unassigned"}}}',
     ],
 )
 def test_a_record_that_is_no_version_changes_nothing_and_is_complained_of(routing: Routing, value: bytes) -> None:
@@ -116,6 +119,13 @@ def test_a_number_counts_once(routing: Routing) -> None:
     assert newest is not None
     assert newest.author == "file"
     assert routing.reference.problems() == ["routing.rules.v1 at 1 has version 1 again: ignored, give it a new number"]
+
+
+def test_the_same_version_again_is_no_complaint(routing: Routing) -> None:
+    for _ in range(2):
+        routing.publish_rules(RuleSet(territories=(), default=RepTarget("ben")), version=2)
+    routing.reference.refresh()
+    assert routing.reference.problems() == []
 
 
 def test_a_missing_file_is_named(routing: Routing) -> None:

@@ -2,35 +2,68 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from events.facts import Stage
+from events.values import NANOSECONDS, Percent
 
 Trigger = Literal[
     "new", "qualified", "disqualified", "recycled", "converted", "opportunity", "quote", "returned", "accepted", "sale", "lost"
 ]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 """The stages, lowest first."""
+TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
+
+NAME_MAX: Final = 80
+PROSE_MAX: Final = 1000
+ITEM_MAX: Final = 300
+ITEMS_MAX: Final = 20
+MINUTE: Final = 60 * NANOSECONDS
+DURATION_MAX: Final = 3650 * 24 * 60 * MINUTE
+
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
+Items = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=ITEM_MAX)], ...], Meta(max_length=ITEMS_MAX)]
+Duration = Annotated[int, Meta(ge=MINUTE, le=DURATION_MAX)]
+"""Nanoseconds."""
 
 
-class StatusRow(Struct, frozen=True):
-    """One status: its stage and the probability (percent) that a deal there is won."""
+class StatusRow(Struct, frozen=True, omit_defaults=True):
+    """One status: its stage, the probability (percent) that a deal there is won, and its column of the process matrix.
 
-    name: str
+    ``target_duration``: how long a record should stay at most; ``follow_up``: after how long somebody should ask again; both in
+    nanoseconds. The fold uses name, stage and probability only.
+    """
+
+    name: Name
     stage: Stage
-    probability: int
+    probability: Percent
+    definition: Annotated[str, Meta(max_length=PROSE_MAX)] | None = None
+    objectives: Items = ()
+    entry_criteria: Items = ()
+    exit_criteria: Items = ()
+    actions: Items = ()
+    tools: Items = ()
+    target_duration: Duration | None = None
+    follow_up: Duration | None = None
 
 
 class StatusTable(Struct, frozen=True, dict=True):
-    """One version of the table, in force from an instant (nanoseconds). Later in ``rows`` is further."""
+    """One version of the table, in force from an instant (nanoseconds). Later in ``rows`` is further.
+
+    ``offset`` is where on its topic it was published, ``recorded_at`` (nanoseconds) when; the built-in table was not.
+    """
 
     rows: tuple[StatusRow, ...]
     triggers: Mapping[Trigger, str]
     opportunities_enabled: bool = True
     version: int = 0
     effective_from: int = 0
+    comment: str | None = None
+    author: str | None = None
+    offset: int = -1
+    recorded_at: int = 0
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -147,7 +147,7 @@ def _tree(node: Node, path: str, depth: int, problems: list[Problem]) -> Tree:
     empty = Scalar(place, "", "null")
     kind = str(node.tag).removeprefix(_TAG)
     if node.anchor is not None:
-        problems.append(place.problem("anchors and aliases (& and *) are not supported: write it out, or name a pool"))
+        problems.append(place.problem("anchors and aliases (& and *) are not supported: write it out"))
         return empty
     if depth > DEPTH_MAX:
         problems.append(place.problem(f"nested too deeply: at most {DEPTH_MAX} levels"))

@@ -1,11 +1,12 @@
-"""The versions of rules and directory, as their topics have them: whole, by every process, without a group.
+"""The versions of reference data, as their topics have them: whole, by every process, without a group.
 
 In go the records of a reference topic, out come the newest version and any earlier one by its number. A record that is no valid
-version, or repeats a number, changes nothing and is remembered as a complaint: whoever wrote it must write another.
+version, or gives a number to something else, changes nothing and is remembered as a complaint: whoever wrote it must write another.
+So of two writers that took the same number at the same time the first one in the log has it, for every reader.
 """
 
 import threading
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,17 +14,25 @@ from msgspec import Raw, Struct
 from events.bus import Bus
 from events.record import Message, Record
 from events.reference import Version
+from events.values import parse_instant
 
 C = TypeVar("C", bound=Struct)
 
 
+MILLISECOND: Final = 1_000_000
+"""In nanoseconds."""
+
+
 class Known(Struct, Generic[C], frozen=True):
-    """A version with its content decoded."""
+    """A version with its content decoded; ``offset`` is its place on the topic, instants are in nanoseconds."""
 
     version: int
     author: str
     digest: str | None
     content: C
+    effective_from: int = 0
+    offset: int = 0
+    recorded_at: int = 0
 
 
 class Versions(Generic[C]):
@@ -48,6 +57,12 @@ class Versions(Generic[C]):
                 for record in records:
                     self._take_in(record)
                     self._offset = record.offset + 1
+
+    @property
+    def all(self) -> tuple[Known[C], ...]:
+        """All valid versions, in the order in which they were published."""
+        with self._lock:
+            return tuple(self._known.values())
 
     @property
     def newest(self) -> Known[C] | None:
@@ -75,13 +90,17 @@ class Versions(Generic[C]):
         try:
             version = self._version.decode(record.value or b"")
             content = self._content.decode(version.content)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            begin = parse_instant(version.effective_from)
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             self._complaint = f"{self.topic} at {record.offset} is not a valid version: {error}"
             return
-        if version.version in self._known:
+        known = Known(
+            version.version, version.author, version.digest, content, begin, record.offset, record.timestamp * MILLISECOND
+        )
+        first = self._known.setdefault(version.version, known)
+        if (first.content, first.effective_from) != (content, begin):
             self._complaint = f"{self.topic} at {record.offset} has version {version.version} again: ignored, give it a new number"
             return
-        self._known[version.version] = Known(version.version, version.author, version.digest, content)
         self._complaint = None
 
 

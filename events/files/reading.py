@@ -1,18 +1,21 @@
 """Typed reading of a YAML tree: every method gives the value, or adds a problem that says what was expected and gives None."""
 
+import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from events.values import format_instant, parse_instant
-from services.routing.yaml_tree import Entries, Items, Place, Problem, Scalar, Tree
+from events.files.yaml_tree import Entries, Items, Place, Problem, Scalar, Tree
+from events.values import NANOSECONDS, format_instant, parse_instant
 
 TEXT_MAX: Final = 200
 NUMBER_MAX: Final = 2**53
 """The largest whole number that every reader of JSON gets exactly."""
 DATE_LENGTH: Final = len("2026-01-31")
+UNITS: Final = {"w": 7 * 24 * 3600, "d": 24 * 3600, "h": 3600, "m": 60}
+"""The units of a duration, in seconds, the longest first."""
 
 
 C = TypeVar("C")
@@ -66,6 +69,12 @@ class Reader:
             return None
         return tree.text
 
+    def prose(self, tree: Tree, length_max: int) -> str | None:
+        """A text of any number of lines: as one paragraph, for a file may be folded wherever its lines are full."""
+        if isinstance(tree, Scalar) and tree.kind == "str":
+            tree = Scalar(tree.place, " ".join(tree.text.split()), tree.kind)
+        return self.text(tree, length_max=length_max)
+
     def integer(self, tree: Tree, least: int, most: int) -> int | None:
         """A whole number in this range."""
         if not isinstance(tree, Scalar) or tree.kind != "int":
@@ -112,6 +121,25 @@ class Reader:
         except ValueError as error:
             self.fail(tree.place, str(error))
             return None
+
+    def duration(self, tree: Tree, most: int) -> int | None:
+        """A time that passes, such as ``30m``, ``12h``, ``3d`` or ``2w``, in nanoseconds; at most so many."""
+        found = re.fullmatch(r"([1-9][0-9]{0,8})([wdhm])", tree.text) if isinstance(tree, Scalar) else None
+        if found is None:
+            self.fail(tree.place, f"a duration such as 30m, 12h, 3d or 2w is expected, not {tree}")
+            return None
+        nanoseconds = int(found[1]) * UNITS[found[2]] * NANOSECONDS
+        if nanoseconds > most:
+            self.fail(tree.place, f"a duration of at most {duration_text(most)} is expected, not {found[0]}")
+            return None
+        return nanoseconds
+
+
+def duration_text(nanoseconds: int) -> str:
+    """A duration (whole minutes) as a file says it, in the largest unit that gives a whole number, from days down."""
+    seconds = nanoseconds // NANOSECONDS
+    unit = next((name for name in ("d", "h") if seconds % UNITS[name] == 0), "m")
+    return f"{seconds // UNITS[unit]}{unit}"
 
 
 def meant(word: str, known: Collection[str]) -> str:
