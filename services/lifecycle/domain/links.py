@@ -84,15 +84,15 @@ class Grouping(Struct, frozen=True):
     members: HashTrieMap[str, tuple[DocumentKey, ...]]
     replaces: Mapping[str, str]
 
-    def keeps(self, earlier: Grouping, written: Mapping[str, Link]) -> bool:
-        """Whether nothing in the past changes: documents are grouped as before, links stand as before.
+    def regrouped(self, earlier: Grouping, written: Mapping[str, Link]) -> set[DocumentKey]:
+        """The documents whose past changes: they are of another deal than before, or their ``replaces`` link stands otherwise.
 
-        ``written`` are the earlier ``replaces`` links: one of them that stands only now replaces from its first fact on (7).
+        ``written`` are the earlier ``replaces`` links: one of them that stands only now replaces from its first fact on (7). A
+        quote that had none has no past in which it could matter.
         """
-        newly = self.replaces.keys() - earlier.replaces.keys()
-        if not (earlier.replaces.items() <= self.replaces.items() and newly.isdisjoint(written)):
-            return False
-        return all(self.deal_of.get(document) == deal for document, deal in earlier.deal_of.items())
+        standing = {quote for quote, _ in earlier.replaces.items() ^ self.replaces.items() if quote in written}
+        moved = {document for document, deal in earlier.deal_of.items() if self.deal_of.get(document) != deal}
+        return moved | {("quote", quote) for quote in standing}
 
 
 def group(links: Links) -> Grouping:

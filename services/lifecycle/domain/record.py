@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -30,7 +30,7 @@ from services.lifecycle.domain.events import (
     RecordRevised,
     StatusRevised,
 )
-from services.lifecycle.domain.fold import EMPTY, Fold, fold_of, held_since, plus, revised_since
+from services.lifecycle.domain.fold import EMPTY, Fold, Folded, fold_of, held_since, plus, revised_since
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.state import Policy, State
@@ -51,12 +51,16 @@ class Known(Struct, frozen=True):
     origin: Origin
 
 
+FactsByRef: TypeAlias = "HashTrieMap[FactRef, Known]"
+"""The facts of a set by their identity."""
+
+
 class Record(Struct, frozen=True):
     """A customer's record: the fold of its facts, and how many events are stored of it."""
 
     customer_id: str
     fold: Fold = EMPTY
-    known: HashTrieMap[FactRef, Known] = HashTrieMap()
+    known: FactsByRef = HashTrieMap()
     version: int = 0
     recorded_at: int = 0
 
@@ -91,16 +95,13 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
             refused.append(arrived)
     if not accepted:
         return Accepted(record, (), refused)
-    one_more = len(accepted) == 1 and len(known) == len(record.known) + 1
-    touched: Collection[str] | None = None
-    if one_more:
-        fold, touched = plus(record.fold, accepted[0].fact, policy)
-    else:
-        fold = fold_of((each.fact for each in known.values()), policy)
+    refs = {FactRef(source=each.fact.source, id=each.fact.id) for each in accepted}
+    replaced = [record.known[ref].fact for ref in refs if ref in record.known]
+    folded = plus(record.fold, [known[ref].fact for ref in refs], policy, without=replaced)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
     events: list[AnyEvent] = [FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin) for each in accepted]
-    events += _changes(record.fold, fold, touched, [each.fact for each in accepted], recorded_at)
-    return Accepted(Record(record.customer_id, fold, known, record.version + len(events), recorded_at), events, refused)
+    events += _changes(record, folded, known, [each.fact for each in accepted], recorded_at)
+    return Accepted(Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at), events, refused)
 
 
 def late(record: Record, facts: Sequence[Fact]) -> int:
@@ -137,22 +138,22 @@ def restore(customer_id: str, accepted: Iterable[FactAccepted], version: int, re
 # ------------------------------------------------------------------------------- what a fact changed
 
 
-def _changes(
-    before: Fold, after: Fold, touched: Collection[str] | None, facts: Sequence[Fact], recorded_at: int
-) -> Iterator[AnyEvent]:
+def _changes(record: Record, folded: Folded, known: FactsByRef, facts: Sequence[Fact], recorded_at: int) -> Iterator[AnyEvent]:
+    before, after = record.fold, folded.fold
     assert after.state is not None
     fact = facts[-1]
+    newest = None if folded.again or len(facts) > 1 else fact
     cause = Cause(source=fact.source, id=fact.id, type=fact.type)
     status = _status(before, after, after.state, cause, recorded_at)
     if status is not None:
         yield status
     if before.state is not None:  # a new record is told whole by its first status
-        record = _record(before.state, after, after.state, facts, cause, recorded_at)
-        if record is not None:
-            yield record
-    yield from _deals(before, after, touched, cause, recorded_at)
-    yield from _handoffs(before.state, after.state, None if touched is None else fact, cause, recorded_at)
-    yield from _verdicts(before.state, after, after.state, cause, recorded_at)
+        revised = _record(before.state, after, after.state, facts, cause, recorded_at)
+        if revised is not None:
+            yield revised
+    yield from _deals(before, after, folded.deals, cause, recorded_at)
+    yield from _handoffs(before.state, after.state, newest, cause, recorded_at)
+    yield from _verdicts(before.state, after.state, newest, known, cause, recorded_at)
 
 
 def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: int) -> StatusRevised | None:
@@ -200,18 +201,16 @@ def _overtaken(facts: Sequence[Fact], state: State) -> bool:
     return any(assignment != state.owner.assignment_id for assignment in assignments)
 
 
-def _deals(before: Fold, after: Fold, touched: Collection[str] | None, cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
+def _deals(before: Fold, after: Fold, touched: Collection[str], cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
     revised = []
-    for deal in after.images if touched is None else touched:
-        earlier, history = before.images.get(deal, ()), after.images[deal]
+    for deal in touched:
+        earlier, history = before.images.get(deal, ()), after.images.get(deal, ())
         if earlier is history:
             continue
         since = revised_since(earlier, history, lambda old, new: (old.at, old.what) == (new.at, new.what))
         if since is not None:
             states = tuple(ImageHeld(held.at, held.what) for held in held_since(history, since))
-            revised.append(DealRevised(deal, since, states))
-    if touched is None:
-        revised += [DealRevised(deal, None, ()) for deal in before.images if deal not in after.images]
+            revised.append(DealRevised(deal, since if history else None, states))
     if revised:
         parts = _parts(sorted(revised, key=lambda deal: deal.deal_id))
         for number, deals in enumerate(parts, start=1):
@@ -280,19 +279,22 @@ def _told(handoff: Handoff | None, progress: Progress) -> tuple[str, int, str | 
     return handoff.rep_id, at, handoff.reason if progress == "rejected" else None
 
 
-def _verdicts(before: State | None, fold: Fold, after: State, cause: Cause, recorded_at: int) -> Iterator[CommandJudged]:
+def _verdicts(
+    before: State | None, after: State, newest: Fact | None, known: FactsByRef, cause: Cause, recorded_at: int
+) -> Iterator[CommandJudged]:
+    """What is told of commands. ``newest``: the fact, where it is one step, which concerns no other command."""
     earlier: HashTrieMap[FactRef, Verdict] = before.verdicts if before is not None else HashTrieMap()
     if earlier is after.verdicts:
         return
-    for ref, verdict in sorted(after.verdicts.items(), key=lambda item: (item[0].source, item[0].id)):
-        was = earlier.get(ref)
+    judged = after.verdicts.keys() if newest is None else after.verdicts.keys() & {FactRef(source=newest.source, id=newest.id)}
+    for ref in sorted(judged, key=lambda ref: (ref.source, ref.id)):
+        was, verdict = earlier.get(ref), after.verdicts[ref]
         if verdict.effective if was is None else was.effective == verdict.effective:
             continue
-        type_ = next(fact.type for _, fact in fold.facts if (fact.source, fact.id) == (ref.source, ref.id))
         yield CommandJudged(
             recorded_at=recorded_at,
             cause=cause,
-            command=Cause(source=ref.source, id=ref.id, type=type_),
+            command=Cause(source=ref.source, id=ref.id, type=known[ref].fact.type),
             effective=verdict.effective,
             rule=verdict.rule,
             explanation=verdict.explanation,
