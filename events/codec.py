@@ -19,7 +19,7 @@ from msgspec.json import Decoder, Encoder
 
 from events.envelope import NAME_MAX, Envelope, Refusal, read, read_json
 from events.facts import Data
-from events.record import Message, Record
+from events.record import Headers, Message, Record
 from events.topics import MOVED, TOPICS, VALUE_BYTES_MAX, Topic
 from events.values import DERIVED_ID_MAX, INSTANT_MAX, NANOSECONDS, format_instant, parse_instant
 
@@ -56,7 +56,10 @@ class Undecodable(Struct, frozen=True):
 def decode(record: Record, types: Mapping[str, type[Data]] | None = None) -> Fact | Undecodable:
     """What a record says. ``types`` are those that are understood: all that its topic carries, unless told."""
     try:
-        return _decode(record, _topics().get(record.topic), types)
+        fact = read_fact(record.topic, record.headers, record.value, record.timestamp, types)
+        if record.key != fact.customer_id.encode():
+            raise Refusal(_wrong_key(record.key, fact.customer_id), "key")
+        return fact
     except Refusal as refusal:
         return Undecodable(refusal.reason, refusal.path)
 
@@ -107,30 +110,37 @@ def types_of(topic: str) -> Mapping[str, type[Data]]:
 # ------------------------------------------------------------------------------------------- reading
 
 
-def _decode(record: Record, topic: Topic | None, types: Mapping[str, type[Data]] | None) -> Fact:
+def read_fact(
+    topic: str, headers: Headers, value: bytes | None, timestamp: int, types: Mapping[str, type[Data]] | None = None
+) -> Fact:
+    """What :func:`decode` makes of a record, whatever its key. Raises :class:`events.envelope.Refusal`."""
+    known = _topics().get(topic)
     if types is None:
-        types = {} if topic is None else topic.types
-    value = record.value
+        types = {} if known is None else known.types
     if not value:
         raise Refusal("is missing: a fact is not deleted, another one corrects it", "value")
-    limit = VALUE_BYTES_MAX if topic is None else topic.value_max
+    limit = VALUE_BYTES_MAX if known is None else known.value_max
     if len(value) > limit:
         raise Refusal(f"has {len(value)} bytes, at most {limit} are taken in", "value")
-    envelope = read(record.headers, value, DERIVED_ID_MAX if topic is not None and topic.derived else NAME_MAX)
+    envelope = read(headers, value, DERIVED_ID_MAX if known is not None and known.derived else NAME_MAX)
     data_type = types.get(envelope.type)
     if data_type is None:
-        raise Refusal(_unknown(envelope.type, record.topic, types), envelope.place % "type")
-    recorded_at = record.timestamp * _MILLISECOND
-    occurred_at = _occurred_at(envelope, recorded_at)
+        raise Refusal(_unknown(envelope.type, topic, types), envelope.place % "type")
+    recorded_at = timestamp * _MILLISECOND
+    occurred_at = read_time(envelope, recorded_at)
     data = read_json(_decoder(data_type), envelope.data, envelope.root)
-    if b"\\u0000" in envelope.data and _NUL.search(envelope.data):
-        raise Refusal("a text has a NUL character (\\u0000), which databases do not keep: leave it out", envelope.root)
-    if record.key != data.customer_id.encode():
-        raise Refusal(_wrong_key(record.key, data.customer_id), "key")
+    refuse_nul(envelope)
     return Fact(data.customer_id, envelope.source, envelope.id, envelope.type, occurred_at, recorded_at, data)
 
 
-def _occurred_at(envelope: Envelope, recorded_at: int) -> int:
+def refuse_nul(envelope: Envelope) -> None:
+    """Raise :class:`events.envelope.Refusal` where a text of the data has a NUL character."""
+    if b"\\u0000" in envelope.data and _NUL.search(envelope.data):
+        raise Refusal("a text has a NUL character (\\u0000), which databases do not keep: leave it out", envelope.root)
+
+
+def read_time(envelope: Envelope, recorded_at: int) -> int:
+    """When an event says that it happened, held against when it was recorded (nanoseconds since 1970). Raises ``Refusal``."""
     if not 0 <= recorded_at <= INSTANT_MAX:
         raise Refusal("is no time: the log must stamp the record, in milliseconds since 1970", "timestamp")
     try:

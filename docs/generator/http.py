@@ -13,23 +13,27 @@ from services.forecast.api import create_app as forecast
 from services.forecast.domain import EXPLANATIONS
 from services.forecast.settings import Settings as ForecastSettings
 from services.lifecycle.api import create_app as lifecycle
+from services.lifecycle.publishing import Publisher
 from services.routing.api import create_app as routing
 
 _INTRODUCTION: Final = """# HTTP
 
-The services answer on loopback unless `HANDOFF_HOST` says otherwise: lifecycle on port 8081, routing on 8082, forecast on 8083. They
-read; whatever changes something comes through Kafka. There is no authentication: see
-[run in production](../how-to/run-in-production.md#security).
+The services answer on loopback unless `HANDOFF_HOST` says otherwise: lifecycle on port 8081, routing on 8082, forecast on 8083.
+Whatever changes something comes through Kafka: what is posted is written there, and answered when Kafka has acknowledged it. There is
+no authentication: see [run in production](../how-to/run-in-production.md#security).
 
 Errors are problem documents (RFC 9457, `application/problem+json`): `type` (always `about:blank`), `title`, `status`, `detail` in words,
 and for wrong parameters `errors`, a list of `parameter` and `detail`.
 
 | status | when |
 |---|---|
+| 202 | what was posted is in Kafka; what it comes to is found out a moment later |
 | 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast) |
+| 400 | a body is empty, incomplete, or not JSON |
 | 404 | there is no such customer, deal or path |
-| 422 | a parameter is wrong, unknown or given twice; `detail` says what would be right |
-| 503 | not ready (`/readyz`), the database cannot be asked, or the directory was not read yet |
+| 413, 415 | a body is too large, or of another content type |
+| 422 | a parameter is wrong, unknown or given twice, or nothing of a body can be accepted; `detail` says what would be right |
+| 503 | not ready (`/readyz`), the database cannot be asked, the directory was not read yet, or Kafka does not acknowledge; where there is a `Retry-After`, the same may be sent again after so many seconds |
 
 `/livez`, `/readyz`, `/metrics` and `/v1/status` are the same for every service:
 
@@ -44,6 +48,12 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " `profile` (as in [Profile](events.md#profile)), `deals` (each `deal_id`, `since` and the fields of"
         " [DealImage](events.md#dealimage)), `history` (each `effective_at`, `recorded_at`, `stage`, `status`, `probability`, `cause`)."
     ),
+    ("lifecycle", "POST /v1/events"): (
+        "202 where any event went in, 422 (a problem) where none did. `accepted`, `refused` (how many), `detail` in words, and"
+        " `events`, one for each in their order: `index`, `accepted` (true or false), `id`, `source`, `type`, then `customer_id` and"
+        " `topic`, or `errors`, each with `path` (from the whole body) and `reason`; `ignored` names fields that the type does not"
+        " have. How to: [send events over HTTP](../how-to/send-over-http.md)."
+    ),
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"
         " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
@@ -57,7 +67,7 @@ def applications() -> Mapping[str, FastAPI]:
     nothing: Any = None
     registry = CollectorRegistry()
     return {
-        "lifecycle": lifecycle(nothing, nothing, nothing, registry),
+        "lifecycle": lifecycle(nothing, nothing, nothing, registry, publisher=Publisher(nothing)),
         "routing": routing(nothing, nothing, nothing, registry),
         "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns),
     }
@@ -112,7 +122,13 @@ def _route(service: str, method: str, path: str, operation: Mapping[str, Any]) -
         for each in operation.get("parameters", ())
     ]
     parameters = f"\n{table(('parameter', 'in', 'type', 'required', 'meaning'), rows)}" if rows else ""
-    return f"### {method} {path}\n\n{prose(operation.get('description', ''))}\n{parameters}\n{_answer(service, path, operation)}\n"
+    said = f"{prose(operation.get('description', ''))}\n{parameters}{_body(operation)}"
+    return f"### {method} {path}\n\n{said}\n{_answer(service, method, path, operation)}\n"
+
+
+def _body(operation: Mapping[str, Any]) -> str:
+    content = operation.get("requestBody", {}).get("content", {})
+    return f"\nBody: {', '.join(map(code, content))}.\n" if content else ""
 
 
 def _meaning(parameter: Mapping[str, Any]) -> str:
@@ -126,8 +142,8 @@ def _examples(schema: Mapping[str, Any]) -> str:
     return default + (f"For example {', '.join(code(value) for value in examples)}." if examples else "")
 
 
-def _answer(service: str, path: str, operation: Mapping[str, Any]) -> str:
-    if known := _ANSWERS.get((service, path)):
+def _answer(service: str, method: str, path: str, operation: Mapping[str, Any]) -> str:
+    if known := _ANSWERS.get((service, path if method == "GET" else f"{method} {path}")):
         return f"Answer: {known}"
     content = operation["responses"]["200"].get("content", {})
     schema = content.get("application/json", {}).get("schema", {})

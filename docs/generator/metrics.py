@@ -18,6 +18,7 @@ from services.forecast.metrics import StateCollector as ForecastState
 from services.forecast.store import Readers, Store
 from services.lifecycle.metrics import Counters as LifecycleCounters
 from services.lifecycle.metrics import StateCollector as LifecycleState
+from services.lifecycle.metrics import intake_counter
 from services.routing.metrics import Counters as RoutingCounters
 from services.routing.metrics import StateCollector as RoutingState
 
@@ -55,7 +56,8 @@ Every service answers `/metrics` in Prometheus' text format. What to alert on is
 are asked for.
 
 - `outcome` of lifecycle and routing is `accepted`, the error of a [dead letter](dead-letters.md), and in lifecycle also `repeated` (known
-  already) and `moved` (sent home to its customer's partition); of forecast it is {", ".join(map(code, get_args(Outcome)))}.
+  already) and `moved` (sent home to its customer's partition); of forecast it is {", ".join(map(code, get_args(Outcome)))}. Of
+  events sent over HTTP it is `accepted`, `refused`, and `unwritten` where Kafka did not acknowledge.
 - `error` is that of a [dead letter](dead-letters.md).
 - `kind` is that of a stored event.
 """
@@ -68,6 +70,7 @@ def _progress() -> Progress:
 def _lifecycle() -> CollectorRegistry:
     registry = CollectorRegistry()
     LifecycleCounters.on(registry)
+    intake_counter(registry)
     registry.register(LifecycleState(_progress, lambda: _LETTERS))
     return registry
 

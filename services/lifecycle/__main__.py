@@ -27,6 +27,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters, StateCollector
+from services.lifecycle.publishing import Publisher
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
 
@@ -93,11 +94,12 @@ def run(settings: Settings, listener: socket.socket) -> int:
     registry.register(StateCollector(loop.progress, store.ledger.dead_letters, counters.moved))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    app = create_app(store, policy, loop.progress, registry, counters.moved)
+    publisher = Publisher(bus)
+    app = create_app(store, policy, loop.progress, registry, counters.moved, publisher)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
-    for thread in (http, watchdog):
+    for thread in (publisher, http, watchdog):
         thread.start()
     try:
         loop.run()
@@ -108,6 +110,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         server.should_exit = True
         watchdog.stop()
         http.join(timeout=5)
+        publisher.close()
         store.close()
         bus.close()
     return 0

@@ -1,4 +1,4 @@
-"""What lifecycle answers over HTTP: the customer's record. It reads; whatever changes a record comes through Kafka."""
+"""What lifecycle answers over HTTP: it reads records, and hands what is sent to it on to Kafka, through which all changes come."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
-from services.lifecycle import health, problems
+from services.lifecycle import health, intake, problems
 from services.lifecycle.domain.state import Policy
-from services.lifecycle.metrics import Senders
+from services.lifecycle.metrics import Senders, intake_counter
+from services.lifecycle.publishing import Publisher
 from services.lifecycle.reading import customer_view
 from services.lifecycle.store import Store
 
@@ -33,11 +34,14 @@ def create_app(
     progress: Callable[[], Progress],
     registry: CollectorRegistry,
     senders: Senders | None = None,
+    publisher: Publisher | None = None,
 ) -> FastAPI:
-    """The application. ``senders``: whose records had to be sent home."""
+    """The application. ``senders``: whose records had to be sent home; ``publisher``: without it nothing is taken in."""
     app = FastAPI(title="Handoff lifecycle", version="1", docs_url=None, redoc_url=None, default_response_class=Json)
     problems.install(app)
     app.include_router(health.router(store, progress, registry, senders or Senders()))
+    if publisher is not None:
+        app.include_router(intake.router(publisher, policy, intake_counter(registry)))
 
     @app.get("/v1/customers/{customer_id:path}", dependencies=[Depends(problems.no_parameters)])
     def customer(customer_id: Annotated[str, Path(min_length=1, max_length=200)]) -> Json:

@@ -12,10 +12,11 @@ from typing import Final
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
-from events.facts import LifecycleTick, StatusSet
+from events.facts import LifecycleTick
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
 from events.topics import MOVED, TICK_TYPE, TOPICS
+from services.lifecycle.admission import objection
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.order import key_of
@@ -223,10 +224,7 @@ class _Batch:
 
     def _decode(self, record: KafkaRecord) -> Fact | Undecodable:
         fact = decode(record)
-        if isinstance(fact, Fact) and isinstance(fact.data, StatusSet) and not self._policy.tables.knows(fact.data.status):
-            known = ", ".join(self._policy.tables.names())
-            return Undecodable(f"{fact.data.status!r} is a status of no version of the table; there are {known}", "$.status")
-        return fact
+        return fact if isinstance(fact, Undecodable) else objection(fact, self._policy.tables) or fact
 
     def _load(self, shards: Mapping[str, int]) -> None:
         """Read the records of these customers, each in its shard, that are not in memory."""

@@ -48,6 +48,11 @@ class Counters(Struct):
         )
 
 
+def intake_counter(registry: CollectorRegistry) -> Counter:
+    """Events that came over HTTP, registered."""
+    return Counter("handoff_intake_events", "Events sent over HTTP, by what became of them", ["type", "outcome"], registry=registry)
+
+
 class StateCollector(Collector):
     """Reads lag and dead letters at every scrape."""
 
