@@ -1,1 +1,1 @@
-"""How services answer over HTTP, which is a convention of all of them: what is new (ETag), in which form (JSON, CSV)."""
+"""How services answer over HTTP, which is a convention of all of them: what is new (ETag), in which form, what was wrong."""

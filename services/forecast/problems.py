@@ -2,15 +2,15 @@
 
 import sqlite3
 from collections.abc import Sequence
-from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+
+from events.web.parameters import wrong_parameters
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -52,11 +52,7 @@ async def _invalid_parameter(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = []
-    for each in error.errors():
-        parameter = ".".join(str(part) for part in each["loc"][1:])
-        errors.append({"parameter": parameter, "detail": _wording(each, parameter, _known_parameters(request))})
-    return _unprocessable(errors)
+    return _unprocessable(wrong_parameters(request, error))
 
 
 async def _no_database(_: Request, error: Exception) -> JSONResponse:
@@ -66,25 +62,3 @@ async def _no_database(_: Request, error: Exception) -> JSONResponse:
 def _unprocessable(errors: Sequence[dict[str, str]]) -> JSONResponse:
     detail = "; ".join(f"{each['parameter']}: {each['detail']}" for each in errors)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=list(errors))
-
-
-def _wording(error: Any, parameter: str, known: Sequence[str]) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            meant = get_close_matches(parameter, known, n=1)
-            hint = f" (did you mean {meant[0]}?)" if meant else ""
-            return f"is not a parameter of this resource{hint}; these are: {', '.join(known)}"
-        case "missing":
-            return "is required"
-        case "literal_error" | "enum":
-            return f"must be one of {error['ctx']['expected'].replace(chr(39), '').replace(' or ', ', ')}"
-        case _:
-            return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _known_parameters(request: Request) -> list[str]:
-    """The parameters of the resource that was asked: the fields of its query model."""
-    route = request.scope.get("route")
-    hints = get_type_hints(getattr(route, "endpoint", None) or (lambda: None))
-    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
-    return [name for model in models for name in model.model_fields]
