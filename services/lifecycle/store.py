@@ -36,6 +36,9 @@ _VIEW_TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, ve
 _CUSTOMER_VIEW: Final = ("customer", 1)
 """The table of customers, and the version of what its lines say: a database that has an older one fills it anew."""
 _QUERY_VALUES_MAX: Final = 500
+_VERSION_MAX: Final = 2**63 - 1
+RECORD_TOPICS: Final = tuple(event.TOPIC for event in EVENTS)
+"""The durable names of all events of records."""
 _PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event is not FactAccepted), FORWARDED)
 
 
@@ -133,11 +136,37 @@ class Store:
             for customer, accepted in facts.items()
         }
 
-    def events_of(self, shard: int, customer_id: str) -> list[tuple[int, AnyEvent]]:
-        """All events of a customer's record with their versions, oldest first."""
-        stored = self._tables[shard].select_events(customer_id)
-        events = ((row.originator_version, from_bytes(row.topic, row.state)) for row in stored)
+    def events_of(
+        self, shard: int, customer_id: str, *, after: int = 0, until: int | None = None, topics: Sequence[str] = RECORD_TOPICS
+    ) -> list[tuple[int, AnyEvent]]:
+        """Events of a customer's record with their versions, oldest first: those after a version, up to one, of some kinds."""
+        if "\0" in customer_id:  # PostgreSQL cannot be asked that, no id has it
+            return []
+        marks = ",".join("?" * len(topics))
+        last = _VERSION_MAX if until is None else until
+        with self._read() as cursor:
+            cursor.execute(
+                f"SELECT originator_version, topic, state FROM {self._tables[shard].events_table_name}"
+                f" WHERE originator_id = ? AND originator_version > ? AND originator_version <= ? AND topic IN ({marks})"
+                " ORDER BY originator_version",
+                (customer_id, after, last, *topics),
+            )
+            rows = cursor.fetchall()
+        events = ((version, from_bytes(topic, state)) for version, topic, state in rows)
         return [(version, event) for version, event in events if not isinstance(event, Forwarded)]
+
+    def version_of(self, shard: int, customer_id: str) -> int:
+        """How many events are stored of a customer's record: 0 of one that nothing is known of."""
+        if "\0" in customer_id:
+            return 0
+        marks = ",".join("?" * len(RECORD_TOPICS))
+        with self._read() as cursor:
+            cursor.execute(
+                f"SELECT coalesce(max(originator_version), 0) FROM {self._tables[shard].events_table_name}"
+                f" WHERE originator_id = ? AND topic IN ({marks})",
+                (customer_id, *RECORD_TOPICS),
+            )
+            return int(cursor.fetchone()[0])
 
     def has_forwarded(self, shard: int, name: str) -> bool:
         """Whether a message of that name was ever sent from a shard."""

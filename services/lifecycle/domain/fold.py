@@ -8,7 +8,7 @@ on the set alone.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import Final, Generic, NamedTuple, TypeVar
 from zlib import crc32
@@ -130,6 +130,45 @@ def _grouping(fold: Fold, added: Sequence[Placed], dropped: set[Key]) -> tuple[L
             return links, grouping, ()
     grouping = group(links)
     return links, grouping, grouping.regrouped(fold.grouping, fold.links.quote_replaces)
+
+
+# --------------------------------------------------------------------------------- points of the fold
+
+
+class Step(NamedTuple):
+    """What one fact changes at its place: the fold before it and after it, and the deals that it touches."""
+
+    fact: Fact
+    before: Fold
+    after: Fold
+    deals: set[str]
+
+
+def steps(fold: Fold, since: Key, policy: Policy) -> Iterator[Step]:
+    """The fold once more, fact by fact, from a place on: what each fact changes there, the links being those of the whole set."""
+    now, later, _ = _back_to(fold, since)
+    now = replace(now, links=fold.links, grouping=fold.grouping)
+    for placed in later:
+        before = now
+        now, changed = _step(before, placed, policy)
+        if placed[0] >= since:
+            yield Step(placed[1], before, now, changed)
+
+
+def as_of(fold: Fold, instant: int, policy: Policy) -> Fold:
+    """The fold after all facts dated up to an instant, the links being those of the whole set (FOLD.md 11).
+
+    So its histories are those of the whole, cut after the instant.
+    """
+    if fold.last is None or fold.last[0] <= instant:
+        return fold
+    now, later, _ = _back_to(fold, (instant + 1, 0, b"", b""))
+    now = replace(now, links=fold.links, grouping=fold.grouping)
+    for placed in later:
+        if placed[0][0] > instant:
+            break
+        now, _ = _step(now, placed, policy)
+    return now
 
 
 # ----------------------------------------------------------------------------------------- going back
