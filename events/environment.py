@@ -36,6 +36,7 @@ VARIABLES: Final = frozenset(
         "REPLICATION",
         "ROUTING_PORT",
         "RULES",
+        "STATUS_TABLE",
         "TICKS",
         "TIME_ZONE",
         "WATCHDOG_SECONDS",

@@ -19,7 +19,7 @@ Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class Cause(Struct, frozen=True, kw_only=True):
-    """The fact that brought something about, by its identity and type; or a version of the status table that came late.
+    """The fact that brought something about, by its identity and type.
 
     Attributes:
         source: Its ``ce_source``. Example: "/crm"

@@ -12,12 +12,11 @@ from prometheus_client import CollectorRegistry
 from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
 from services.lifecycle import health, intake, problems
+from services.lifecycle.domain.state import Policy
 from services.lifecycle.metrics import Senders, intake_counter
 from services.lifecycle.publishing import Publisher
 from services.lifecycle.reading import customer_view
 from services.lifecycle.store import Store
-from services.lifecycle.sweep import Sweep
-from services.lifecycle.tables import StatusTables
 
 
 class Json(Response):
@@ -31,28 +30,24 @@ class Json(Response):
 
 def create_app(
     store: Store,
-    tables: StatusTables,
+    policy: Policy,
     progress: Callable[[], Progress],
     registry: CollectorRegistry,
     senders: Senders | None = None,
     publisher: Publisher | None = None,
-    sweep: Sweep | None = None,
 ) -> FastAPI:
-    """The application. ``senders``: whose records had to be sent home; ``publisher``: without it nothing is taken in.
-
-    ``sweep``: that of the worker, where there is one.
-    """
+    """The application. ``senders``: whose records had to be sent home; ``publisher``: without it nothing is taken in."""
     app = FastAPI(title="Handoff lifecycle", version="1", docs_url=None, redoc_url=None, default_response_class=Json)
     problems.install(app)
-    app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
+    app.include_router(health.router(store, progress, registry, senders or Senders()))
     if publisher is not None:
-        app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))
+        app.include_router(intake.router(publisher, policy, intake_counter(registry)))
 
     @app.get("/v1/customers/{customer_id:path}", dependencies=[Depends(problems.no_parameters)])
     def customer(customer_id: Annotated[str, Path(min_length=1, max_length=200)]) -> Json:
         """A customer's record: stage, status, owner, deals, and the history of its status."""
         shard = murmur2(customer_id.encode(), store.shards)
-        record = store.load(shard, [customer_id], tables.policy).get(customer_id)
+        record = store.load(shard, [customer_id], policy).get(customer_id)
         if record is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"no fact of a customer {customer_id!r} has been taken in")
         return Json(customer_view(record, store.events_of(shard, customer_id)), headers={"ETag": f'W/"{record.version}"'})

@@ -22,7 +22,6 @@ from services.lifecycle.domain.events import (
     HandoffProgressed,
     RecordRevised,
     StatusRevised,
-    TablesApplied,
 )
 from services.lifecycle.domain.fold import Held, StatusShown
 
@@ -38,7 +37,7 @@ def derived_id(customer_id: str, version: int) -> str:
 
 
 def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Message, ...]:
-    """What is published of a stored event (of a fact or a table alone, nothing). It occurred when it was recorded."""
+    """What is published of a stored event (of a fact alone, nothing). It occurred when it was recorded."""
     data = _published(customer_id, version, event)
     if data is None:
         return ()
@@ -58,7 +57,7 @@ def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Messag
 def _published(customer_id: str, version: int, event: AnyEvent) -> published.Published | None:
     recorded_at = format_instant(event.recorded_at)
     match event:
-        case FactAccepted() | TablesApplied():
+        case FactAccepted():
             return None
         case StatusRevised():
             return published.StatusChanged(

@@ -153,9 +153,9 @@ def test_a_database_without_the_table_fills_it(company: Lifecycle) -> None:
         cursor.execute("DELETE FROM customer")
         cursor.execute("DELETE FROM view")
     assert company.store.customers() == 0
-    assert list(company.store.fill_lists(lambda: company.policy))[-1] == 4
+    assert list(company.store.fill_lists(company.policy))[-1] == 4
     assert company.store.listed(Selection(), limit=100) == whole
-    assert list(company.store.fill_lists(lambda: company.policy)) == [], "it is filled once"
+    assert list(company.store.fill_lists(company.policy)) == [], "it is filled once"
 
 
 def test_a_crash_leaves_lines_and_records_agreeing(company: Lifecycle, tmp_path: Path) -> None:

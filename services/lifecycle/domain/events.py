@@ -26,31 +26,17 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class FactAccepted(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A fact entered the set; ``origin`` is the record it came in (topic, partition, offset).
 
-    Where the set held a fact of the same identity, this one takes its place (FOLD.md 2). ``tables``: up to where on their topic the
-    versions of the status table were known that the record is folded with since.
+    Where the set held a fact of the same identity, this one takes its place (FOLD.md 2).
     """
 
     TOPIC: ClassVar[str] = "fact"
 
     fact: Fact
     origin: tuple[str, int, int]
-    tables: int = 0
-
-
-class TablesApplied(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """A version of the status table came late for the record, which is folded with it since; what that changed comes after.
-
-    ``tables`` as at :class:`FactAccepted`, ``version`` is the one that was published last.
-    """
-
-    TOPIC: ClassVar[str] = "tables"
-
-    tables: int
-    version: int
 
 
 class Change(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that a fact changed, or a version of the status table that came late."""
+    """Something that a fact changed."""
 
     cause: Cause
 
@@ -137,10 +123,9 @@ class CommandJudged(Change, frozen=True, kw_only=True, omit_defaults=True):
     explanation: str
 
 
-AnyEvent = FactAccepted | TablesApplied | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
+AnyEvent = FactAccepted | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
 EVENTS: tuple[type[AnyEvent], ...] = (
     FactAccepted,
-    TablesApplied,
     StatusRevised,
     RecordRevised,
     DealsRevised,
@@ -148,5 +133,3 @@ EVENTS: tuple[type[AnyEvent], ...] = (
     CommandJudged,
 )
 """Every event that is stored."""
-UNTOLD: tuple[type[AnyEvent], ...] = (FactAccepted, TablesApplied)
-"""Those that publish nothing."""

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -28,7 +28,6 @@ from services.lifecycle.domain.events import (
     ImageHeld,
     RecordRevised,
     StatusRevised,
-    TablesApplied,
 )
 from services.lifecycle.domain.fold import EMPTY, Fold, Folded, fold_of, held_since, plus, revised_since
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
@@ -55,17 +54,13 @@ FactsByRef: TypeAlias = "HashTrieMap[FactRef, Known]"
 
 
 class Record(Struct, frozen=True):
-    """A customer's record: the fold of its facts, and how many events are stored of it.
-
-    ``tables``: up to where on their topic the versions of the status table were known that it is folded with.
-    """
+    """A customer's record: the fold of its facts, and how many events are stored of it."""
 
     customer_id: str
     fold: Fold = EMPTY
     known: FactsByRef = HashTrieMap()
     version: int = 0
     recorded_at: int = 0
-    tables: int = 0
 
 
 class Accepted(Struct, frozen=True):
@@ -86,12 +81,7 @@ def accept(record: Record, fact: Fact, origin: Origin, policy: Policy) -> Accept
 
 
 def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: Policy) -> Accepted:
-    """The record with more facts, folded once, and the events that say what they changed together.
-
-    The record must be folded with the versions of the status table that are known now (:mod:`services.lifecycle.domain.refold`).
-    """
-    through = policy.tables.through
-    assert not record.known or record.tables == through
+    """The record with more facts, folded once, and the events that say what they changed together."""
     known = record.known
     accepted: list[Known] = []
     refused: list[Known] = []
@@ -116,14 +106,9 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
             return Accepted(record, beyond=[(accepted[0], over)])
         return _one_by_one(record, arrivals, policy)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
-    events: list[AnyEvent] = [
-        FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin, tables=through) for each in accepted
-    ]
-    last = accepted[-1].fact
-    cause = Cause(source=last.source, id=last.id, type=last.type)
-    events += changes(record, folded, known, [each.fact for each in accepted], cause, recorded_at)
-    after = Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at, through)
-    return Accepted(after, events, refused)
+    events: list[AnyEvent] = [FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin) for each in accepted]
+    events += _changes(record, folded, known, [each.fact for each in accepted], recorded_at)
+    return Accepted(Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at), events, refused)
 
 
 def _one_by_one(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: Policy) -> Accepted:
@@ -153,41 +138,33 @@ def decide(record: Record, fact: Fact, policy: Policy, origin: Origin = ("", 0, 
 
 def evolve(record: Record, event: AnyEvent, policy: Policy) -> Record:
     """The record after one of its events."""
-    if isinstance(event, FactAccepted | TablesApplied):
-        policy = policy.known(event.tables)
-        if record.known and event.tables != record.tables:
-            fold = fold_of((each.fact for each in record.known.values()), policy)
-            record = Record(record.customer_id, fold, record.known, record.version, record.recorded_at, event.tables)
-    after = accept(record, event.fact, event.origin, policy).record if isinstance(event, FactAccepted) else record
-    return Record(record.customer_id, after.fold, after.known, record.version + 1, event.recorded_at, after.tables)
+    if not isinstance(event, FactAccepted):
+        return Record(record.customer_id, record.fold, record.known, record.version + 1, event.recorded_at)
+    after = accept(record, event.fact, event.origin, policy).record
+    return Record(record.customer_id, after.fold, after.known, record.version + 1, event.recorded_at)
 
 
-def restore(
-    customer_id: str, stored: Sequence[FactAccepted | TablesApplied], version: int, recorded_at: int, policy: Policy
-) -> Record:
-    """The record of which this is stored (in the order in which it was), folded once: with the versions that were known then."""
-    tables = max(event.tables for event in stored)
-    accepted = (event for event in stored if isinstance(event, FactAccepted))
+def restore(customer_id: str, accepted: Iterable[FactAccepted], version: int, recorded_at: int, policy: Policy) -> Record:
+    """The record whose stored facts these are (in the order in which they were stored), folded once."""
     known = {
         FactRef(source=event.fact.source, id=event.fact.id): Known(
             hashlib.sha256(content(event.fact)).digest(), event.fact, event.origin
         )
         for event in accepted
     }
-    fold = fold_of((each.fact for each in known.values()), policy.known(tables))
-    return Record(customer_id, fold, HashTrieMap.convert(known), version, recorded_at, tables)
+    fold = fold_of((each.fact for each in known.values()), policy)
+    return Record(customer_id, fold, HashTrieMap.convert(known), version, recorded_at)
 
 
 # ------------------------------------------------------------------------------- what a fact changed
 
 
-def changes(
-    record: Record, folded: Folded, known: FactsByRef, facts: Sequence[Fact], cause: Cause, recorded_at: int
-) -> Iterator[AnyEvent]:
-    """What is told of a change. ``facts``: those that are new."""
+def _changes(record: Record, folded: Folded, known: FactsByRef, facts: Sequence[Fact], recorded_at: int) -> Iterator[AnyEvent]:
     before, after = record.fold, folded.fold
     assert after.state is not None
-    newest = None if folded.again or len(facts) > 1 else facts[-1]
+    fact = facts[-1]
+    newest = None if folded.again or len(facts) > 1 else fact
+    cause = Cause(source=fact.source, id=fact.id, type=fact.type)
     yield from _status(before, after, after.state, cause, recorded_at)
     if before.state is not None:  # a new record is told whole by its first status
         revised = _record(before.state, after, after.state, facts, cause, recorded_at)
