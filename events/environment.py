@@ -36,7 +36,6 @@ VARIABLES: Final = frozenset(
         "REPLICATION",
         "ROUTING_PORT",
         "RULES",
-        "STATUS_TABLE",
         "TICKS",
         "TIME_ZONE",
         "WATCHDOG_SECONDS",

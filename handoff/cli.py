@@ -12,7 +12,22 @@ from kafka.errors import KafkaError
 
 from events.bus import BusError
 from handoff.broker import KafkaUnavailable
-from handoff.commands import config, customer, demo, doctor, explain, forecast, imports, send, status, tail, topics, up
+from handoff.commands import (
+    config,
+    customer,
+    customers,
+    demo,
+    doctor,
+    explain,
+    forecast,
+    imports,
+    mass_change,
+    send,
+    status,
+    tail,
+    topics,
+    up,
+)
 from handoff.console import complain
 from handoff.errors import INTERRUPTED, NOT_WELL, USAGE, CommandError
 
@@ -32,6 +47,8 @@ app.add_typer(imports.app, name="import")
 app.command()(send.send)
 app.command()(tail.tail)
 app.command()(customer.customer)
+app.command()(customers.customers)
+app.add_typer(mass_change.app, name="mass-change")
 app.command()(forecast.forecast)
 app.command()(explain.explain)
 

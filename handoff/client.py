@@ -4,8 +4,9 @@ In go the settings (where the services are), a path and its parameters; out come
 :class:`CommandError` with its detail: what does not exist is bad news (1), a wrong question is wrong usage (2).
 """
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import httpx2
@@ -18,6 +19,8 @@ STATUS_SECONDS_MAX: Final = 5.0
 """A service that cannot say how it is within this time is as good as down."""
 CONNECT_SECONDS_MAX: Final = 2.0
 WRONG_QUESTION: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+Parameter = str | Sequence[str] | None
 
 
 class ServiceDown(CommandError):  # noqa: N818 - says what is the case
@@ -37,21 +40,34 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._http.close()
 
-    def get(self, service: ServiceName, path: str, **parameters: str | None) -> Any:
-        """The answer to a question; parameters that are None are left out."""
-        return self._get(service, path, parameters, ANSWER_SECONDS_MAX)
+    def get(self, service: ServiceName, path: str, **parameters: Parameter) -> Any:
+        """The answer to a question; parameters that are None are left out, a list is a parameter for each of its values."""
+        return self._ask("GET", service, path, ANSWER_SECONDS_MAX, parameters=parameters)
+
+    def post(self, service: ServiceName, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer to a request that something be done."""
+        return self._ask("POST", service, path, ANSWER_SECONDS_MAX, body=body)
 
     def status(self, service: ServiceName) -> Any:
         """What a service says of itself. Raises ``ServiceDown`` where it says nothing."""
-        return self._get(service, "/v1/status", {}, STATUS_SECONDS_MAX)
+        return self._ask("GET", service, "/v1/status", STATUS_SECONDS_MAX)
 
-    def _get(self, service: ServiceName, path: str, parameters: dict[str, str | None], seconds: float) -> Any:
+    def _ask(
+        self,
+        method: str,
+        service: ServiceName,
+        path: str,
+        seconds: float,
+        *,
+        parameters: Mapping[str, Parameter] = MappingProxyType({}),
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
         url = self._settings.url(service)
         given = {name: value for name, value in parameters.items() if value is not None}
         timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
         try:
-            answer = self._http.get(f"{url}{path}", params=given, timeout=timeout)
-            if answer.status_code == HTTPStatus.OK:
+            answer = self._http.request(method, f"{url}{path}", params=given, json=body, timeout=timeout)
+            if answer.is_success:
                 return answer.json()
         except (httpx2.HTTPError, ValueError) as error:
             raise ServiceDown(

@@ -13,7 +13,7 @@ from events.topics import DIRECTORY, MOVED, PLAN, RULES, STATUS_TABLE, TOPICS, T
 from events.values import DERIVED_ID_MAX, NANOSECONDS
 
 DAY_MS: Final = 24 * 3600 * 1000
-_REFERENCE: Final = {DIRECTORY.name: "read", RULES.name: "read", STATUS_TABLE.name: "not read yet", PLAN.name: "not read yet"}
+_REFERENCE: Final = {DIRECTORY.name: "read", RULES.name: "read", STATUS_TABLE.name: "read", PLAN.name: "not read yet"}
 
 
 def page() -> str:

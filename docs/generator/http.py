@@ -13,6 +13,7 @@ from services.forecast.api import create_app as forecast
 from services.forecast.domain import EXPLANATIONS
 from services.forecast.settings import Settings as ForecastSettings
 from services.lifecycle.api import create_app as lifecycle
+from services.lifecycle.mass.api import Resources
 from services.lifecycle.publishing import Publisher
 from services.routing.api import create_app as routing
 
@@ -54,6 +55,33 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " `topic`, or `errors`, each with `path` (from the whole body) and `reason`; `ignored` names fields that the type does not"
         " have. How to: [send events over HTTP](../how-to/send-over-http.md)."
     ),
+    ("lifecycle", "/v1/customers"): (
+        "`as_of`, `customers`, `next` (null on the last page), and `count` where it is asked for. A customer: `customer_id`,"
+        " `company`, `stage`, `status`, `probability`, `since` (when it got this status), `owner`, `country`, `source`,"
+        " `source_kind`, `score`, `began_at` (its first fact), `active_at` (when anything last happened), `touched_at` (when somebody"
+        " last did something with it), `due_at`, `overdue`, `follow_up_at`, `follow_up_due`. Or CSV with these columns where `Accept`"
+        " or `format` asks for it: the whole list then."
+    ),
+    **{
+        (
+            "lifecycle",
+            f"{method}/v1/mass-changes{path}",
+        ): "The mass change: `id`, `state` (previewing, previewed, applying, applied,"
+        " cancelled), what was asked (`filter`, `change`, `actor`, `reason`), `reverts` and `reverted_by` (ids), `created_at`,"
+        " `applied_at`, `ended_at`, how many records it means (`selected`), how many were looked at (`previewed`), change (`changing`)"
+        " and stay (`staying`, `staying_by_rule`), on how many it is decided (`decided`), how many commands are `written`, `trouble`"
+        " while it cannot go on, and `source`, under which its commands are found."
+        for method, path in (
+            *(("POST ", ""), ("", "/{id}"), ("POST ", "/{id}/apply"), ("POST ", "/{id}/cancel"), ("POST ", "/{id}/revert")),
+        )
+    },
+    ("lifecycle", "/v1/mass-changes"): "`mass_changes` as below, and `next` (null on the last page).",
+    ("lifecycle", "/v1/mass-changes/{id}/records"): (
+        "`id`, `records` and `next` (null on the last page). A record: `customer_id`, `change` (null: none), `before` and `after`"
+        " (each `stage`, `status`, `owner`), `outcome`, and where nothing happens `rule` and `explanation`. The outcome is"
+        " `would-change` or `would-not` in a preview; then `stayed` (no command), `pending` (not taken in yet), `effective` or"
+        " `no-effect`. Or CSV where `Accept` or `format` asks for it: the whole list then."
+    ),
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"
         " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
@@ -67,7 +95,11 @@ def applications() -> Mapping[str, FastAPI]:
     nothing: Any = None
     registry = CollectorRegistry()
     return {
-        "lifecycle": lifecycle(nothing, nothing, nothing, registry, publisher=Publisher(nothing)),
+        "lifecycle": lifecycle(
+            *(nothing, nothing, nothing, registry),
+            publisher=Publisher(nothing),
+            mass=Resources(nothing, nothing, nothing, nothing, nothing),
+        ),
         "routing": routing(nothing, nothing, nothing, registry),
         "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns),
     }
@@ -128,7 +160,13 @@ def _route(service: str, method: str, path: str, operation: Mapping[str, Any]) -
 
 def _body(operation: Mapping[str, Any]) -> str:
     content = operation.get("requestBody", {}).get("content", {})
-    return f"\nBody: {', '.join(map(code, content))}.\n" if content else ""
+    said = (f"{code(media)}{_form(each.get('schema', {}))}" for media, each in content.items())
+    return f"\nBody: {', '.join(said)}.\n" if content else ""
+
+
+def _form(schema: Mapping[str, Any]) -> str:
+    """The model of a body, where it is one."""
+    return f", a {words(schema, link)}" if "$ref" in schema else ""
 
 
 def _meaning(parameter: Mapping[str, Any]) -> str:
@@ -145,7 +183,7 @@ def _examples(schema: Mapping[str, Any]) -> str:
 def _answer(service: str, method: str, path: str, operation: Mapping[str, Any]) -> str:
     if known := _ANSWERS.get((service, path if method == "GET" else f"{method} {path}")):
         return f"Answer: {known}"
-    content = operation["responses"]["200"].get("content", {})
+    content = next(answer for status, answer in operation["responses"].items() if status.startswith("2")).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     csv = ", or CSV where `Accept` or `format` asks for it" if "text/csv" in content else ""
     return f"Answer: {words(schema, link)}{csv}."

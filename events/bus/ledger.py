@@ -48,7 +48,7 @@ class Fenced(Exception):  # noqa: N818 - the name says what happened
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A record that could not be taken in. ``error`` is a stable class (Undecodable, Bug, ...), ``path`` is JSON's."""
+    """A record that could not be taken in. ``error`` is a stable class (Undecodable, IdentityConflict, Bug), ``path`` is JSON's."""
 
     record: Record
     error: str
@@ -154,10 +154,11 @@ class Ledger:
         return [r for r in records if r.offset >= self._next.get(r.place, r.offset + 1)]
 
     @contextmanager
-    def transaction(self, records: Sequence[Record] = ()) -> Iterator[Cursor]:
+    def transaction(self, records: Sequence[Record] = (), *, holding: Collection[int] = ()) -> Iterator[Cursor]:
         """One transaction in which the service writes what the records brought about, and the positions move past them.
 
-        Relay positions acknowledged since are saved with it. Raises ``Fenced``, and then nothing is written.
+        ``holding``: partition numbers that must be this worker's besides. Relay positions acknowledged since are saved with it.
+        Raises ``Fenced``, and then nothing is written.
         """
         moves: dict[TopicPartition, int] = {}
         for record in records:
@@ -167,8 +168,9 @@ class Ledger:
             complete = False
             try:
                 with self._begin() as cursor:
-                    for place in sorted(moves):  # always in this order, so that no two workers wait for each other
-                        self._move(cursor, place, moves[place])
+                    standing = self._standing(holding, moves)
+                    for place in sorted(moves | standing):  # always in this order, so that no two workers wait for each other
+                        self._move(cursor, place, (moves | standing)[place])
                     yield cursor
                     for stream, number in acknowledged:
                         cursor.execute(
@@ -183,6 +185,14 @@ class Ledger:
             self._next.update(moves)
             saved = dict(acknowledged)
             self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != saved.get(s)}
+
+    def _standing(self, holding: Collection[int], moves: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Of each partition number whose logs do not move anyway a log with its position: to be set to where it is."""
+        logs = {place.partition: place for place in sorted(self._next, reverse=True)}
+        if lost := set(holding) - logs.keys():
+            raise Fenced(f"partitions {sorted(lost)} are no longer this worker's")
+        standing = set(holding) - {place.partition for place in moves}
+        return {logs[partition]: self._next[logs[partition]] for partition in standing}
 
     def _move(self, cursor: Cursor, place: TopicPartition, following: int) -> None:
         known = self._next.get(place)

@@ -57,7 +57,8 @@ class Loop:
     """One member of a consumer group, with its worker and its relay. ``run`` it, or ``turn`` it by hand in a simulation.
 
     ``instance``: the member's static name, under which a restart takes its partitions over at once. ``transient``: the exceptions
-    that mean "not now". ``clock``: seconds since 1970. ``pause``: sleeps.
+    that mean "not now". ``beside``: a bounded piece of work of the service's own, done every turn; whether there may be more of it.
+    ``clock``: seconds since 1970. ``pause``: sleeps.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Loop:
         instance: str | None = None,
         records_max: int = 2000,
         poll_seconds: float = 0.25,
+        beside: Callable[[], bool] | None = None,
         in_flight_max: int = 20_000,
         transient: tuple[type[Exception], ...] = TRANSIENT,
         backoff_seconds_min: float = 0.1,
@@ -91,6 +93,8 @@ class Loop:
         self._pause = pause
         self._relay = Relay(bus, worker, in_flight_max=in_flight_max)
         self._consumer: Consumer | None = None
+        self._beside = beside
+        self._busy = False
         self._parts: deque[_Part] = deque()
         self._buggy_keys: set[bytes | None] = set()
         self._newest: dict[TopicPartition, int] = {}
@@ -175,6 +179,7 @@ class Loop:
         if self._consumer is None:
             self._consumer = self._bus.consumer(self._group, self._topics, self._assigned, self._revoked, self._instance)
         took = self._take_in(self._consumer)
+        self._busy = self._beside is not None and self._joined and self._beside()
         sent = self._relay.pump()
         if not took and not sent and not self._relay.in_flight:
             self._worker.settle()
@@ -191,6 +196,8 @@ class Loop:
         return True
 
     def _patience(self) -> float:
+        if self._busy:
+            return 0.0
         if self._relay.in_flight or self._relay.backlog:
             return min(ANSWER_POLL_SECONDS, self._poll_seconds)
         return self._poll_seconds

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -14,16 +14,17 @@ def wrong_parameters(request: Request, error: RequestValidationError) -> list[di
     errors = []
     for each in error.errors():
         parameter = ".".join(str(part) for part in each["loc"][1:])
-        errors.append({"parameter": parameter, "detail": _wording(each, parameter, _known_parameters(request))})
+        errors.append({"parameter": parameter, "detail": _wording(each, _known(request, each["loc"]))})
     return errors
 
 
-def _wording(error: Any, parameter: str, known: Sequence[str]) -> str:
+def _wording(error: Any, known: Sequence[str]) -> str:
     match error.get("type"):
         case "extra_forbidden":
-            meant = get_close_matches(parameter, known, n=1)
+            meant = get_close_matches(str(error["loc"][-1]), known, n=1)
             hint = f" (did you mean {meant[0]}?)" if meant else ""
-            return f"is not a parameter of this resource{hint}; these are: {', '.join(known)}"
+            what = "field of this object" if error["loc"][0] == "body" else "parameter of this resource"
+            return f"is not a {what}{hint}; these are: {', '.join(known) or 'none'}"
         case "missing":
             return "is required"
         case "literal_error" | "enum":
@@ -32,9 +33,21 @@ def _wording(error: Any, parameter: str, known: Sequence[str]) -> str:
             return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _known_parameters(request: Request) -> list[str]:
-    """The parameters of the resource that was asked: the fields of its query model."""
+def _known(request: Request, place: Sequence[Any]) -> list[str]:
+    """What may stand at a place of the request: the fields of its query model, or of a part of its body."""
     route = request.scope.get("route")
     hints = get_type_hints(getattr(route, "endpoint", None) or (lambda: None))
-    models = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)]
+    models = [hint for hint in hints.values() if _is_model(hint)]
+    for part in place[1:-1]:
+        models = [found for model in models if part in model.model_fields for found in _models(model.model_fields[part].annotation)]
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field may hold; of several, none: which one is meant is said by its own part of the place."""
+    found = [each for each in (annotation, *get_args(annotation)) if _is_model(each)]
+    return found if len(found) == 1 else []
+
+
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, BaseModel)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from importlib.metadata import version
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import uvicorn
@@ -23,15 +24,20 @@ from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle.api import create_app
-from services.lifecycle.domain.state import Policy
-from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.inbound import Inbound
+from services.lifecycle.mass.api import Resources
+from services.lifecycle.mass.batches import Batches
+from services.lifecycle.mass.runner import Runner
 from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.publishing import Publisher
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
 
 log = logging.getLogger("lifecycle")
+
+LOOK_SECONDS: Final = 1.0
+"""How often the topic of status tables is looked at."""
 
 
 def main() -> int:
@@ -70,19 +76,24 @@ def listen(host: str, port: int) -> socket.socket:
 def run(settings: Settings, listener: socket.socket) -> int:
     """Construct the service and run its loop."""
     registry = CollectorRegistry()
-    policy = Policy(Tables((DEFAULT,)), ZoneInfo(settings.time_zone))
     bus = KafkaBus(settings.kafka, client_id=f"lifecycle-{settings.instance}")
+    tables = StatusTables(bus, ZoneInfo(settings.time_zone))
+    ending = threading.Event()
     try:
         database = open_database(settings.database, settings.data_dir / "lifecycle.sqlite", schema="lifecycle")
         store = Store(database, settings.partitions, code_version=version("handoff"), identity=bus.identity)
     except CannotOpen as error:
         log.error("%s", error)
         return 2
-    for written in store.fill_lists(policy):
-        log.info("the lists of customers are being filled: %d records so far", written)
+    try:
+        for written in store.fill_lists(lambda: tables.await_policy(ending, LOOK_SECONDS)):
+            log.info("the lists of customers are being filled: %d records so far", written)
+    except LookupError as error:
+        log.error("%s", error)
+        return 1
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
-    worker = Inbound(store, policy, counters, cache_records=settings.cache_records, clock=clock)
+    worker = Inbound(store, tables, counters, cache_records=settings.cache_records, clock=clock)
     loop = Loop(
         bus,
         worker,
@@ -90,16 +101,21 @@ def run(settings: Settings, listener: socket.socket) -> int:
         topics=[topic.name for topic in LIFECYCLE_INPUTS],
         instance=f"lifecycle-{settings.instance}",
         transient=TRANSIENT,
+        beside=worker.beside,
     )
     registry.register(StateCollector(loop.progress, store.ledger.dead_letters, counters.moved))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     publisher = Publisher(bus)
-    app = create_app(store, policy, loop.progress, registry, counters.moved, publisher)
+    batches = Batches(database)
+    runner = Runner(batches, store, lambda: tables.policy, publisher.publish, time.time_ns)
+    mass = Resources(store, batches, runner, lambda: tables.policy, time.time_ns)
+    app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
-    for thread in (publisher, http, watchdog):
+    looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
+    for thread in (publisher, runner, http, watchdog, looking):
         thread.start()
     try:
         loop.run()
@@ -108,9 +124,12 @@ def run(settings: Settings, listener: socket.socket) -> int:
         return 1
     finally:
         server.should_exit = True
+        ending.set()
         watchdog.stop()
         http.join(timeout=5)
+        runner.stop()
         publisher.close()
+        looking.join(timeout=5)
         store.close()
         bus.close()
     return 0

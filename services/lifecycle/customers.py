@@ -43,13 +43,20 @@ class Line(Struct, frozen=True):
     summary: Summary
 
 
+class Reached(Struct, frozen=True):
+    """By status, an instant that must have been reached: records of other statuses have not. Not ``wanted``: the others."""
+
+    at_most: tuple[tuple[str, int], ...]
+    wanted: bool = True
+
+
 class Selection(Struct, frozen=True, kw_only=True):
     """Which records. Everything that is said must hold; of several values one. Instants in nanoseconds since 1970.
 
     ``owner``: ids of reps, and None for nobody. ``began_from`` to ``began_to``: its first fact, both inclusive. ``idle_since``:
-    nothing happened at that instant or later. ``since_at_most``: by status, how long ago it must have begun; records of other
-    statuses are not meant. ``waiting_at_most``: the same for when the status began, or somebody last spoke with the customer.
-    ``text``: a part of the company's name or the beginning of the id, in whatever case.
+    nothing happened at that instant or later. ``overdue``: when the status began, at the latest. ``follow_up``: the same for the
+    later of that and of when somebody last spoke with the customer. ``text``: a part of the company's name or the beginning of
+    the id, in whatever case.
     """
 
     customer_id: Collection[str] | None = None
@@ -63,8 +70,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     score_min: int | None = None
     score_max: int | None = None
     idle_since: int | None = None
-    since_at_most: tuple[tuple[str, int], ...] | None = None
-    waiting_at_most: tuple[tuple[str, int], ...] | None = None
+    overdue: Reached | None = None
+    follow_up: Reached | None = None
     text: str | None = None
 
 
@@ -146,10 +153,10 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     ):
         if value is not None:
             parts.append((condition, (value,)))
-    if selection.since_at_most is not None:
-        parts.append(_begun(selection.since_at_most, "since <= ?"))
-    if selection.waiting_at_most is not None:
-        parts.append(_begun(selection.waiting_at_most, "since <= ? AND coalesce(touched_at, since) <= ?"))
+    if selection.overdue is not None:
+        parts.append(_reached(selection.overdue, "since <= ?"))
+    if selection.follow_up is not None:
+        parts.append(_reached(selection.follow_up, "since <= ? AND coalesce(touched_at, since) <= ?"))
     if selection.text is not None:
         text = _escaped(selection.text.casefold())
         parts.append(("(searched LIKE ? ESCAPE '\\' OR searched LIKE ? ESCAPE '\\')", (f"{text}%", f"%\n%{text}%")))
@@ -167,11 +174,10 @@ def _owned(owners: Collection[str | None]) -> tuple[str, Sequence[str]]:
     return (f"({condition} OR owner IS NULL)" if None in owners else condition), values
 
 
-def _begun(statuses: Sequence[tuple[str, int]], condition: str) -> tuple[str, Sequence[Any]]:
-    if not statuses:
-        return _NEVER, ()
-    parts = " OR ".join(f"(status = ? AND {condition})" for _ in statuses)
-    return f"({parts})", [value for status, instant in statuses for value in (status, *(instant,) * condition.count("?"))]
+def _reached(reached: Reached, condition: str) -> tuple[str, Sequence[Any]]:
+    parts = " OR ".join(f"(status = ? AND {condition})" for _ in reached.at_most) or _NEVER
+    values = [value for status, instant in reached.at_most for value in (status, *(instant,) * condition.count("?"))]
+    return (f"({parts})" if reached.wanted else f"NOT ({parts})"), values
 
 
 def _escaped(text: str) -> str:

@@ -11,7 +11,15 @@ from events.codec import Fact
 from events.values import format_instant
 from services.lifecycle.domain.arrivals import ref_of
 from services.lifecycle.domain.deals import Image
-from services.lifecycle.domain.events import AnyEvent, CommandJudged, DealsRevised, HandoffProgressed, RecordRevised, StatusRevised
+from services.lifecycle.domain.events import (
+    AnyEvent,
+    CommandJudged,
+    DealsRevised,
+    HandoffProgressed,
+    RecordRevised,
+    StatusRevised,
+    TablesApplied,
+)
 from services.lifecycle.domain.fold import Step
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff
 from services.lifecycle.domain.state import State
@@ -23,7 +31,7 @@ DEAL_FIELDS: Final = ("status", "probability", "state", "owner", "category", "cl
 
 
 def at_arrival(changes: Iterable[AnyEvent]) -> dict[str, Any]:
-    """What the arrival of facts changed: ``changes`` are the events that were stored because of them.
+    """What the arrival of facts changed: ``changes`` are the events that were stored after them, until those of other facts.
 
     ``since``: from when on the past is another one (None where it is not). ``status`` and ``record`` are those of now.
     """
@@ -31,6 +39,8 @@ def at_arrival(changes: Iterable[AnyEvent]) -> dict[str, Any]:
     begins: list[int] = []
     for event in changes:
         match event:
+            case TablesApplied():
+                break  # what follows is not because of them
             case StatusRevised():
                 begins.append(event.since)
                 told["status"] = {"since": format_instant(event.since), "from": _shown(event.previous), "to": _shown(event.current)}

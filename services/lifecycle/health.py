@@ -1,9 +1,11 @@
 """Probes, metrics and status: whether the service lives, does its work, and how far it has come."""
 
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -12,11 +14,20 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from events.bus.progress import Progress
 from services.lifecycle.metrics import Senders
 from services.lifecycle.store import Store
+from services.lifecycle.sweep import Sweep, Swept
+from services.lifecycle.tables import StatusTables
 
 SERVICE: Final = "lifecycle"
 
 
-def router(store: Store, progress: Callable[[], Progress], registry: CollectorRegistry, senders: Senders) -> APIRouter:
+def router(
+    store: Store,
+    tables: StatusTables,
+    progress: Callable[[], Progress],
+    registry: CollectorRegistry,
+    senders: Senders,
+    sweep: Sweep | None,
+) -> APIRouter:
     """The resources that every service has."""
     routes = APIRouter(tags=["health"])
 
@@ -27,8 +38,8 @@ def router(store: Store, progress: Callable[[], Progress], registry: CollectorRe
 
     @routes.get("/readyz")
     def readyz() -> JSONResponse:
-        """Whether the service does its work, check by check."""
-        found = checks(store, progress())
+        """Whether the service does its work, check by check; a wrong version of the status table is told, and leaves it ready."""
+        found = checks(store, tables, progress())
         ready = all(check["ok"] for check in found)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
@@ -42,7 +53,9 @@ def router(store: Store, progress: Callable[[], Progress], registry: CollectorRe
     def status() -> dict[str, Any]:
         """How far the service has come; ``lag`` is 0 when everything that was published is reflected and relayed.
 
-        ``moved``: records that lay in another partition than their customer's since the start, by source.
+        ``moved``: records that lay in another partition than their customer's since the start, by source. ``status_table``: the
+        version that is in force now, what is wrong on its topic, and how far records have followed versions that came late (the
+        sweep that is under way, or the last one).
         """
         now = progress()
         return {
@@ -54,20 +67,30 @@ def router(store: Store, progress: Callable[[], Progress], registry: CollectorRe
             "positions": {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(now.positions.items())},
             "dead_letters": sum(store.ledger.dead_letters().values()),
             "moved": dict(senders.counts),
+            "status_table": {
+                "version": tables.policy.tables.at(time.time_ns()).version,
+                "known": tables.policy.tables.newest.version,
+                "problems": tables.problems(),
+                "sweep": msgspec.to_builtins(sweep.progress if sweep is not None else Swept()),
+            },
         }
 
     return routes
 
 
-def checks(store: Store, now: Progress) -> list[dict[str, Any]]:
+def checks(store: Store, tables: StatusTables, now: Progress) -> list[dict[str, Any]]:
     """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
-    bus = {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state}
+    newest = tables.policy.tables.newest.version
+    known = [
+        {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state},
+        {"name": "status table", "ok": True, "detail": "\n".join([f"versions up to {newest}", *tables.problems()])},
+    ]
     try:
         bugs = store.ledger.dead_letters().get("Bug", 0)
     except PersistenceError as error:
-        return [bus, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
+        return [*known, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
     return [
-        bus,
+        *known,
         {"name": "database", "ok": True, "detail": ""},
         {"name": "bugs", "ok": bugs == 0, "detail": f"{bugs} records were buried as bugs: they wait for a fix" if bugs else ""},
     ]

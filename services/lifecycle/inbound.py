@@ -9,24 +9,29 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from events.bus import PositionLost
 from events.bus.ledger import DeadLetter, Outgoing
 from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
 from events.facts import LifecycleTick
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
-from events.topics import MOVED, TICK_TYPE, TOPICS
+from events.topics import MOVED, STATUS_TABLE, TICK_TYPE, TOPICS
 from services.lifecycle.admission import objection
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.record import Known, Record, accept_all, late
+from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.metrics import Counters
 from services.lifecycle.outbound import SOURCE
-from services.lifecycle.store import Store, Wake, Work
+from services.lifecycle.store import Store
+from services.lifecycle.sweep import Sweep
+from services.lifecycle.tables import StatusTables
+from services.lifecycle.work import Wake, Work
 
 _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
 
@@ -34,10 +39,13 @@ _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED 
 class Inbound:
     """The worker of :class:`events.bus.loop.Loop` for lifecycle. ``clock``: nanoseconds since 1970, read for ticks only."""
 
-    def __init__(self, store: Store, policy: Policy, counters: Counters, *, cache_records: int, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, tables: StatusTables, counters: Counters, *, cache_records: int, clock: Callable[[], int]
+    ) -> None:
         self._store = store
         self._ledger = store.ledger
-        self._policy = policy
+        self._tables = tables
+        self.sweep: Final = Sweep(store, tables)
         self._counters = counters
         self._cache_records = cache_records
         self._clock = clock
@@ -47,13 +55,18 @@ class Inbound:
     # -------------------------------------------------------------------------------------- ownership
 
     def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._tables.refresh()  # so that all is known here that records were folded with elsewhere
         claimed = self._ledger.claim(places)
-        self._forget({place.partition for place in places})
+        shards = {place.partition for place in places}
+        self._forget(shards)
+        self.sweep.claim(shards)
         return claimed
 
     def release(self, places: Collection[TopicPartition]) -> None:
         self._ledger.release(places)
-        self._forget({place.partition for place in places})
+        shards = {place.partition for place in places}
+        self._forget(shards)
+        self.sweep.release(shards)
 
     def _forget(self, shards: set[int]) -> None:
         """What is cached of a shard holds only while this worker owns it."""
@@ -69,7 +82,7 @@ class Inbound:
         fresh = self._ledger.fresh(records)
         if not fresh:
             return
-        batch = _Batch(self._store, self._policy, self._cache)
+        batch = _Batch(self._store, self._tables.policy, self._cache)
         batch.take_in(fresh)
         self._commit(fresh, batch)
 
@@ -106,6 +119,14 @@ class Inbound:
             for event in events:
                 self._counters.events.labels(event.topic).inc()
 
+    def beside(self) -> bool:
+        """Bring some records up to the status tables that are known; whether there may be more to do."""
+        try:
+            return self.sweep.step(self._cache, self._write)
+        except BaseException:
+            self._cache.clear()  # it may have been written and not answered: the database knows
+            raise
+
     # ------------------------------------------------------------------------------------------ relay
 
     def streams(self) -> Mapping[str, int]:
@@ -135,7 +156,7 @@ class Inbound:
         self._ledger.settle()
 
     def pending(self) -> int:
-        pending = 0
+        pending = self.sweep.pending()
         for stream, number in self.streams().items():
             kind, _, rest = stream.partition("[")
             if kind == "lifecycle":
@@ -243,34 +264,31 @@ class _Batch:
             return self._cache[customer_id][1]
         return self._loaded.get(customer_id) or Record(customer_id)
 
-    def _accept(self, customer: str, arrivals: Sequence[tuple[KafkaRecord, Fact]]) -> None:
+    def _up_to_date(self, customer: str, shard: int) -> Record:
+        """The record with the status tables that are known now: it follows them before it takes facts in."""
         before = self._record(customer)
+        if before.tables > self._policy.tables.through:
+            raise PositionLost(f"{customer!r} was folded with a version of {STATUS_TABLE.name} that is gone: restore the topic")
+        followed = brought_up(before, self._policy)
+        if followed.events:
+            self.changed[customer] = (shard, followed.record)
+            self.work.changed(shard, before, followed)
+        return followed.record
+
+    def _accept(self, customer: str, arrivals: Sequence[tuple[KafkaRecord, Fact]]) -> None:
+        shard = arrivals[0][0].partition
+        before = self._up_to_date(customer, shard)
         origins = {(record.topic, record.partition, record.offset): record for record, _ in arrivals}
         accepted = accept_all(before, [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)], self._policy)
         for refused in accepted.refused:
             self._refuse(origins.get(refused.origin), refused)
-        for known, over in accepted.beyond:
-            self._bury(origins[known.origin], "LimitExceeded", over.reason, over.path)
         entered = {event.origin for event in accepted.events if isinstance(event, FactAccepted)}
-        turned_away = {known.origin for known in (*accepted.refused, *(known for known, _ in accepted.beyond))}
-        for origin in origins.keys() - turned_away:
+        for origin in origins.keys() - {refused.origin for refused in accepted.refused}:
             self.outcomes[origin[0], "accepted" if origin in entered else "repeated"] += 1
         if not accepted.events:
             return
-        shard = arrivals[0][0].partition
         self.changed[customer] = (shard, accepted.record)
-        self.work.record(shard, customer, accepted.record.version, accepted.events)
-        self._note_wake(shard, before, accepted.record)
-
-    def _note_wake(self, shard: int, before: Record, after: Record) -> None:
-        was = before.fold.state.lead if before.fold.state is not None else None
-        now = after.fold.state.lead if after.fold.state is not None else None
-        if now is None or (was is not None and (was.wake_at, was.recycling) == (now.wake_at, now.recycling)):
-            return
-        standing = now.wake_at is not None and now.recycling is not None
-        if standing or (was is not None and was.wake_at is not None):
-            wake = Wake(after.customer_id, now.wake_at or 0, now.recycling) if standing and now.recycling else None
-            self.work.wakes[after.customer_id] = (shard, wake)
+        self.work.changed(shard, before, accepted)
 
     def _refuse(self, record: KafkaRecord | None, refused: Known) -> None:
         """Bury the one of two facts of one identity that is not the fact; an earlier one is written anew from what is stored."""

@@ -54,7 +54,7 @@ class Arrived(Struct, frozen=True):
     value: bytes
 
 
-def router(publisher: Publisher, policy: Policy, counted: Counter) -> APIRouter:
+def router(publisher: Publisher, policy: Callable[[], Policy], counted: Counter) -> APIRouter:
     """The resource. ``counted``: events by type and outcome."""
     routes = APIRouter(tags=["intake"])
 
@@ -81,7 +81,7 @@ def router(publisher: Publisher, policy: Policy, counted: Counter) -> APIRouter:
         """
         body = await read_body(request)
         arrived = arrivals(request, body)
-        examined = await run_in_threadpool(examine_all, arrived, policy, time.time_ns)
+        examined = await run_in_threadpool(examine_all, arrived, policy(), time.time_ns)
         written = False
         try:
             await write(publisher, [each for each in examined if isinstance(each, Submission)])

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from events.codec import Fact
 from events.facts import Data
 from events.topics import MOVED
-from services.lifecycle.domain.events import EVENTS, AnyEvent, FactAccepted
+from services.lifecycle.domain.events import EVENTS, AnyEvent, FactAccepted, TablesApplied
 
 
 class Forwarded(Struct, frozen=True, kw_only=True):
@@ -48,6 +48,7 @@ class _StoredAcceptance(Struct, frozen=True, kw_only=True):
     recorded_at: int
     origin: tuple[str, int, int]
     fact: _StoredFact
+    tables: int = 0
 
 
 def to_bytes(event: AnyEvent | Forwarded) -> bytes:
@@ -63,8 +64,14 @@ def fact_from_bytes(state: bytes) -> FactAccepted:
     return FactAccepted(
         recorded_at=stored.recorded_at,
         origin=stored.origin,
+        tables=stored.tables,
         fact=Fact(fact.customer_id, fact.source, fact.id, fact.type, fact.occurred_at, fact.recorded_at, data),
     )
+
+
+def kept_from_bytes(topic: str, state: bytes) -> FactAccepted | TablesApplied:
+    """A stored event of those that a record is made of."""
+    return fact_from_bytes(state) if topic == FactAccepted.TOPIC else _applied().decode(state)
 
 
 def from_bytes(topic: str, state: bytes) -> AnyEvent | Forwarded:
@@ -77,6 +84,11 @@ def from_bytes(topic: str, state: bytes) -> AnyEvent | Forwarded:
 @cache
 def _acceptances() -> msgspec.json.Decoder[_StoredAcceptance]:
     return msgspec.json.Decoder(_StoredAcceptance)
+
+
+@cache
+def _applied() -> msgspec.json.Decoder[TablesApplied]:
+    return msgspec.json.Decoder(TablesApplied)
 
 
 @cache

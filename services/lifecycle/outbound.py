@@ -22,6 +22,7 @@ from services.lifecycle.domain.events import (
     HandoffProgressed,
     RecordRevised,
     StatusRevised,
+    TablesApplied,
 )
 from services.lifecycle.domain.fold import Held, StatusShown
 
@@ -37,7 +38,7 @@ def derived_id(customer_id: str, version: int) -> str:
 
 
 def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Message, ...]:
-    """What is published of a stored event (of a fact alone, nothing). It occurred when it was recorded."""
+    """What is published of a stored event (of a fact or a table alone, nothing). It occurred when it was recorded."""
     data = _published(customer_id, version, event)
     if data is None:
         return ()
@@ -57,7 +58,7 @@ def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Messag
 def _published(customer_id: str, version: int, event: AnyEvent) -> published.Published | None:
     recorded_at = format_instant(event.recorded_at)
     match event:
-        case FactAccepted():
+        case FactAccepted() | TablesApplied():
             return None
         case StatusRevised():
             return published.StatusChanged(
@@ -73,8 +74,6 @@ def _published(customer_id: str, version: int, event: AnyEvent) -> published.Pub
                 assignment_id=event.assignment_id,
                 profile=event.profile,
                 contact=event.contact,
-                part=event.part,
-                parts=event.parts,
             )
         case RecordRevised():
             return published.RecordChanged(

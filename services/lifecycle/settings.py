@@ -32,7 +32,6 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
     lifecycle_port: Annotated[int, Field(ge=1, le=65535, description="The port of lifecycle's HTTP server.")] = 8081
     time_zone: Annotated[str, Field(description="The business time zone (IANA): where a bare date begins.")] = "UTC"
-    status_table: Annotated[Path | None, Field(description="A status table of your own. Not read by this version.")] = None
     ticks: Annotated[
         bool, Field(description="Whether time passes by this machine's clock; not where facts are simulated, and ticks with them.")
     ] = True
@@ -53,10 +52,3 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from error
         return name
-
-    @field_validator("status_table")
-    @classmethod
-    def _default_table_only(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            raise ValueError(f"a status table of your own ({path}) is not read by this version: unset HANDOFF_STATUS_TABLE")
-        return path

@@ -11,27 +11,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
-from msgspec import Struct
 
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
-from events.bus.ledger import Cursor, DeadLetter, Fenced, Ledger, Outgoing
+from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
 from events.facts import FactRef
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
 from services.lifecycle import customers
 from services.lifecycle.customers import Line, Selection, Sort
-from services.lifecycle.domain.events import EVENTS, AnyEvent, FactAccepted
+from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
-from services.lifecycle.mapper import FORWARDED, Forwarded, fact_from_bytes, from_bytes, to_bytes
+from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
+from services.lifecycle.work import Wake, Work, ours
 
 _WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
     customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"""
 _WAKE_INDEX: Final = "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)"
+_FOLLOWED_TABLE: Final = """CREATE TABLE IF NOT EXISTS followed (
+    shard INTEGER PRIMARY KEY, identity TEXT NOT NULL, through BIGINT NOT NULL)"""
+"""Up to where on its topic the versions of the status table are that all records of a shard are folded with."""
 _VIEW_TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
 _CUSTOMER_VIEW: Final = ("customer", 1)
 """The table of customers, and the version of what its lines say: a database that has an older one fills it anew."""
@@ -39,45 +42,7 @@ _QUERY_VALUES_MAX: Final = 500
 _VERSION_MAX: Final = 2**63 - 1
 RECORD_TOPICS: Final = tuple(event.TOPIC for event in EVENTS)
 """The durable names of all events of records."""
-_PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event is not FactAccepted), FORWARDED)
-
-
-class Wake(Struct, frozen=True):
-    """A recycled lead comes back at an instant, if the recycling still stands then."""
-
-    customer_id: str
-    at: int
-    recycling: FactRef
-
-
-class Work(Struct):
-    """What a batch brings about, to be written in one transaction."""
-
-    events: dict[int, list[StoredEvent]]
-    letters: list[DeadLetter]
-    wakes: dict[str, tuple[int, Wake | None]]
-    lines: list[Line]
-
-    @classmethod
-    def none(cls) -> "Work":
-        """Nothing yet."""
-        return cls(defaultdict(list), [], {}, [])
-
-    def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:
-        """Events of a customer's record, whose versions end at ``version``."""
-        first = version - len(events) + 1
-        self.events[shard] += [
-            StoredEvent(customer_id, first + number, event.TOPIC, to_bytes(event)) for number, event in enumerate(events)
-        ]
-
-    def forward(self, shard: int, name: str, message: Forwarded) -> None:
-        """A message to send from a shard, once by this name."""
-        self.events[shard].append(StoredEvent(_ours(name), 1, FORWARDED, to_bytes(message)))
-
-
-def _ours(name: str) -> str:
-    """A name for a message of our own in a table of customers: no customer id has a control character."""
-    return f"\x01{name}"
+_PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event not in UNTOLD), FORWARDED)
 
 
 class Store:
@@ -86,15 +51,15 @@ class Store:
     def __init__(
         self, database: Database | Path | str, shards: int, *, code_version: str, identity: Callable[[str], str] = str
     ) -> None:
-        self._database = SQLite(database) if isinstance(database, Path | str) else database
-        self._begin, self._read = self._database.begin, self._database.read
-        with self._database.prepare():
-            self._tables = [self._database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
+        self.database: Final = SQLite(database) if isinstance(database, Path | str) else database
+        self._begin, self._read = self.database.begin, self.database.read
+        with self.database.prepare():
+            self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                for statement in (_WAKE_TABLE, _WAKE_INDEX, *customers.TABLES, _VIEW_TABLE):
+                for statement in (_WAKE_TABLE, _WAKE_INDEX, _FOLLOWED_TABLE, *customers.TABLES, _VIEW_TABLE):
                     cursor.execute(statement)
             self.ledger: Final = Ledger(
-                self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self._database.dialect
+                self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self.database.dialect
             )
 
     @property
@@ -104,14 +69,18 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self.database.close()
 
     # ---------------------------------------------------------------------------------------- records
 
-    def load(self, shard: int, customers: Collection[str], policy: Policy) -> dict[str, Record]:
-        """The records of some customers of a shard; one that nothing is known of is left out."""
+    def load(self, shard: int, customers: Collection[str], policy: Policy, *, dated_since: int | None = None) -> dict[str, Record]:
+        """The records of some customers of a shard; one that nothing is known of is left out.
+
+        Each is folded with the versions of the status table that were known when it last was: as it was published.
+        ``dated_since``: leave out those without a fact of that instant (nanoseconds) or later.
+        """
         table = self._tables[shard].events_table_name
-        facts: defaultdict[str, list[FactAccepted]] = defaultdict(list)
+        stored: defaultdict[str, list[FactAccepted | TablesApplied]] = defaultdict(list)
         versions: dict[str, int] = {}
         asked = [customer for customer in customers if "\0" not in customer]  # PostgreSQL cannot be asked that, no id has it
         with self._read() as cursor:
@@ -119,12 +88,12 @@ class Store:
                 some = asked[start : start + _QUERY_VALUES_MAX]
                 marks = ",".join("?" * len(some))
                 cursor.execute(
-                    f"SELECT originator_id, state FROM {table} WHERE originator_id IN ({marks}) AND topic = 'fact'"
-                    " ORDER BY originator_id, originator_version",
+                    f"SELECT originator_id, topic, state FROM {table} WHERE originator_id IN ({marks})"
+                    " AND topic IN ('fact', 'tables') ORDER BY originator_id, originator_version",
                     some,
                 )
-                for customer, state in cursor.fetchall():
-                    facts[customer].append(fact_from_bytes(state))
+                for customer, topic, state in cursor.fetchall():
+                    stored[customer].append(kept_from_bytes(topic, state))
                 cursor.execute(
                     f"SELECT originator_id, max(originator_version) FROM {table} WHERE originator_id IN ({marks})"
                     " GROUP BY originator_id",
@@ -132,8 +101,9 @@ class Store:
                 )
                 versions.update(cursor.fetchall())
         return {
-            customer: restore(customer, accepted, versions[customer], max(event.recorded_at for event in accepted), policy)
-            for customer, accepted in facts.items()
+            customer: restore(customer, events, versions[customer], max(event.recorded_at for event in events), policy)
+            for customer, events in stored.items()
+            if dated_since is None or any(isinstance(e, FactAccepted) and e.fact.occurred_at >= dated_since for e in events)
         }
 
     def events_of(
@@ -170,7 +140,7 @@ class Store:
 
     def has_forwarded(self, shard: int, name: str) -> bool:
         """Whether a message of that name was ever sent from a shard."""
-        return bool(self._tables[shard].select_events(_ours(name), limit=1))
+        return bool(self._tables[shard].select_events(ours(name), limit=1))
 
     def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, int]:
         """Write a batch's outcome and its positions in one transaction; answers with the last number of each stream it grew.
@@ -178,7 +148,7 @@ class Store:
         Raises ``Fenced`` where another worker owns a log or has written a record.
         """
         last: dict[int, int] = {}
-        with self.ledger.transaction(records) as cursor:
+        with self.ledger.transaction(records, holding=work.followed) as cursor:
             for shard in sorted(work.events):  # always in this order, so that no two workers wait for each other
                 last[shard] = self._insert(cursor, shard, work.events[shard])
             if work.letters:
@@ -187,6 +157,11 @@ class Store:
                 _set_wake(cursor, shard, customer_id, wake)
             if work.lines:
                 customers.write(cursor, work.lines)
+            cursor.executemany(
+                "INSERT INTO followed (shard, identity, through) VALUES (?, ?, ?) ON CONFLICT (shard) DO UPDATE"
+                " SET identity = excluded.identity, through = excluded.through",
+                [(shard, *known) for shard, known in sorted(work.followed.items()) if known is not None],
+            )
         return last
 
     def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
@@ -196,6 +171,15 @@ class Store:
             raise Fenced(f"another worker has written to shard {shard}: {error}") from error
         assert numbers
         return numbers[-1]
+
+    # ---------------------------------------------------------------------------------- status tables
+
+    def followed(self, shard: int) -> tuple[str, int] | None:
+        """Which topic of status tables all records of a shard are known to have followed, and up to where; None for never."""
+        with self._read() as cursor:
+            cursor.execute("SELECT identity, through FROM followed WHERE shard = ?", (shard,))
+            row = cursor.fetchone()
+        return None if row is None else (row[0], row[1])
 
     # ------------------------------------------------------------------------------------------ lists
 
@@ -217,18 +201,23 @@ class Store:
         with self._read() as cursor:
             return customers.page(cursor, selection, sort=sort, descending=descending, after=after, limit=limit)
 
-    def fill_lists(self, policy: Policy) -> Iterator[int]:
-        """Write the line of every record, where this database has none yet; answers with how many are written, after each step."""
+    def fill_lists(self, policy: Callable[[], Policy]) -> Iterator[int]:
+        """Write the line of every record, where this database has none yet; answers with how many are written, after each step.
+
+        ``policy`` is asked only then.
+        """
         with self._read() as cursor:
             cursor.execute("SELECT version FROM view WHERE name = ?", _CUSTOMER_VIEW[:1])
             if [*map(tuple, cursor.fetchall())] == [_CUSTOMER_VIEW[1:]]:
                 return
-        written = 0
+        written, present = 0, policy()
         for shard in range(self.shards):
-            for some in self._customers_of(shard):
+            last = ""
+            while some := self.customers_after(shard, last, _QUERY_VALUES_MAX):
+                last = some[-1]
                 lines = [
                     Line(customer, shard, record.version, summary_of(record.fold))
-                    for customer, record in self.load(shard, some, policy).items()
+                    for customer, record in self.load(shard, some, present).items()
                 ]
                 with self._begin() as cursor:
                     customers.write(cursor, lines)
@@ -240,21 +229,15 @@ class Store:
                 _CUSTOMER_VIEW,
             )
 
-    def _customers_of(self, shard: int) -> Iterator[Sequence[str]]:
-        """The customers of a shard, in steps."""
-        last = ""
-        while True:
-            with self._read() as cursor:
-                cursor.execute(
-                    f"SELECT DISTINCT originator_id FROM {self._tables[shard].events_table_name}"
-                    " WHERE originator_id > ? AND topic = 'fact' ORDER BY originator_id LIMIT ?",
-                    (last, _QUERY_VALUES_MAX),
-                )
-                some = [customer for (customer,) in cursor.fetchall()]
-            if not some:
-                return
-            yield some
-            last = some[-1]
+    def customers_after(self, shard: int, last: str, limit: int) -> Sequence[str]:
+        """The next customers of a shard, in order of their ids."""
+        with self._read() as cursor:
+            cursor.execute(
+                f"SELECT DISTINCT originator_id FROM {self._tables[shard].events_table_name}"
+                " WHERE originator_id > ? AND topic = 'fact' ORDER BY originator_id LIMIT ?",
+                (last, limit),
+            )
+            return [customer for (customer,) in cursor.fetchall()]
 
     # ------------------------------------------------------------------------------- outgoing streams
 

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from events.bus.ledger import Cursor, DeadLetter, Ledger
+from events.bus.memory import MemoryBus
 from events.record import Record, TopicPartition
-from events.topics import PARTITIONS
-from services.lifecycle.domain.state import Policy
-from services.lifecycle.domain.table import DEFAULT, Tables
+from events.topics import PARTITIONS, STATUS_TABLE
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.settings import Settings
-from services.lifecycle.store import Store, Work
+from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
+from services.lifecycle.work import Work
 from tests.bench.result import BrokenRunError, Comparison, Goal, Lap
 from tests.bench.timing import race, settled_heap
 from tests.bench.workload import as_records, in_batches, messages, places
@@ -33,7 +34,6 @@ EVENTS: Final = "shard_"
 """How the names of the tables of events begin."""
 POISON_EVERY: Final = 200
 """One record in so many is a dead letter where the frame is measured."""
-POLICY: Final = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
 
 
 class RecordingStore(Store):
@@ -58,7 +58,7 @@ class Frameless(Ledger):
         return list(records)
 
     @contextmanager
-    def transaction(self, records: Sequence[Record] = ()) -> Iterator[Cursor]:
+    def transaction(self, records: Sequence[Record] = (), *, holding: Collection[int] = ()) -> Iterator[Cursor]:
         with self.lock, self._begin() as cursor:
             yield cursor
 
@@ -89,7 +89,7 @@ def worker_on(store: Store, records: Sequence[Record]) -> Inbound:
     """Lifecycle's worker over a store, with all logs of some records."""
     worker = Inbound(
         store,
-        POLICY,
+        StatusTables(MemoryBus({STATUS_TABLE.name: 1}), ZoneInfo("UTC")),
         Counters.on(CollectorRegistry()),
         cache_records=Settings.model_fields["cache_records"].default,
         clock=lambda: 0,

@@ -151,6 +151,25 @@ def test_a_row_that_somebody_moved_is_not_overwritten(make: Make) -> None:
     assert make().claim([PLACE]) == {PLACE: 3}
 
 
+def test_a_transaction_without_records_can_hold_a_partition(make: Make) -> None:
+    zombie, owner = make(), make()
+    zombie.claim([PLACE, OTHER])
+    write(zombie, records(0, 5))
+    with zombie.transaction(holding=[0, 1]):
+        pass
+    with zombie.transaction(records(5, 2), holding=[0, 1]):
+        pass
+    owner.claim([OTHER])
+    with zombie.transaction(holding=[0]):
+        pass
+    with pytest.raises(Fenced), zombie.transaction(holding=[0, 1]) as cursor:
+        cursor.execute("DELETE FROM fact")
+    with pytest.raises(Fenced, match=r"partitions \[7\] are no longer"), zombie.transaction(holding=[0, 7]) as cursor:
+        cursor.execute("DELETE FROM fact")
+    assert written(owner) == [0, 1, 2, 3, 4]
+    assert make().claim([PLACE]) == {PLACE: 7}
+
+
 def test_without_the_token_the_zombie_gets_in(make: Make) -> None:
     """The control arm: what the fence is for. Comparing offsets alone, as trackers do, lets the overlapping batch in."""
 

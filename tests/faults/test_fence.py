@@ -29,6 +29,7 @@ from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.reading import customer_view
 from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
 from tests.conftest import excuse
 from tests.faults import gathering
 from tests.faults.checker import lifecycle_findings
@@ -41,7 +42,8 @@ pytestmark = pytest.mark.timeout(240)
 SEED: Final = 4
 FACTS: Final = 600
 SETTLED_SECONDS_MAX: Final = 60.0
-POLICY: Final = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
+UTC: Final = ZoneInfo("UTC")
+POLICY: Final = Policy(Tables((DEFAULT,)), UTC)
 
 
 class Workers:
@@ -56,7 +58,9 @@ class Workers:
     def start(self) -> Loop:
         """One more, which takes over from those before."""
         store = self._kind(self.path, PARTITIONS, code_version="test", identity=self.bus.identity)
-        inbound = Inbound(store, POLICY, Counters.on(CollectorRegistry()), cache_records=20_000, clock=time.time_ns)
+        inbound = Inbound(
+            store, StatusTables(self.bus, UTC), Counters.on(CollectorRegistry()), cache_records=20_000, clock=time.time_ns
+        )
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(self.bus, inbound, group="lifecycle", topics=topics, instance="lifecycle-1", poll_seconds=0.05)
         self._made.append((loop, store))

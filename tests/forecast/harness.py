@@ -169,26 +169,20 @@ class Forecast:
         """One deal's history, published."""
         return self.publish(self.deals(customer, change(deal_id, *states), recorded=recorded))[0]
 
-    def statuses(
-        self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None, part: int = 1, parts: int = 1
-    ) -> StatusChanged:
-        """A message about a record's status from an instant on, recorded then unless told."""
+    def status(self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None) -> Record:
+        """A record's status from an instant on, published."""
         shown = Status(stage=stage, name=name, probability=0)
-        return StatusChanged(
+        state = StatusState(effective_at=at, cause=CAUSE, stage=stage, name=name, probability=0)
+        message = StatusChanged(
             customer_id=customer,
             version=self.version(customer),
             recorded_at=recorded or at,
             cause=CAUSE,
             since=at,
-            states=(StatusState(effective_at=at, cause=CAUSE, stage=stage, name=name, probability=0),),
+            states=(state,),
             current=shown,
-            part=part,
-            parts=parts,
         )
-
-    def status(self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None) -> Record:
-        """A record's status from an instant on, published."""
-        return self.publish(self.statuses(customer, at, stage, name, recorded=recorded))[0]
+        return self.publish(message)[0]
 
     def reps(self, version: int, effective_from: str, reps: Iterable[Rep]) -> None:
         """A version of the directory, published and read."""

@@ -5,24 +5,36 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from events.bus.database import SQLITE, TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
+from events.bus.versions import message_of, raw
 from events.codec import Fact, decode, encode
 from events.facts import Data
 from events.record import Message, Record
-from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, TOPICS
+from events.reference import Version
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, STATUS_TABLE, TOPICS
 from events.values import parse_instant
+from services.lifecycle.domain.process import SalesProcess
 from services.lifecycle.domain.state import Policy
-from services.lifecycle.domain.table import DEFAULT, Tables
+from services.lifecycle.domain.table import StatusRow
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
+from tests.lifecycle.reference_facts import Table
 
 SHARDS = 4
 HOME = {type_: topic for topic in LIFECYCLE_INPUTS for type_ in topic.types if topic.name != "lifecycle.moved.v1"}
+
+
+def process_of(table: Table) -> SalesProcess:
+    """A table of the reference fold as a version says it."""
+    statuses = tuple(StatusRow(*row) for row in table.rows)
+    return SalesProcess(statuses=statuses, triggers=table.triggers, opportunities_enabled=table.opportunities_enabled)
 
 
 class Lifecycle:
@@ -35,7 +47,6 @@ class Lifecycle:
         self.database = database
         self.clock = clock
         self.bus = MemoryBus({topic.name: topic.partitions(SHARDS) for topic in TOPICS}, seed=seed)
-        self.policy = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
         self.ids = itertools.count(1)
         self.stores: list[Store] = []
         self.store, self.worker, self.loop = self.start()
@@ -47,7 +58,8 @@ class Lifecycle:
         self.stores.append(store)
         self.registry = CollectorRegistry()
         self.counters = Counters.on(self.registry)
-        worker = Inbound(store, self.policy, self.counters, cache_records=50, clock=self._now)
+        self.tables = StatusTables(self.bus, ZoneInfo("UTC"))
+        worker = Inbound(store, self.tables, self.counters, cache_records=50, clock=self._now)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(
             self.bus,
@@ -58,8 +70,14 @@ class Lifecycle:
             records_max=7,
             poll_seconds=0,
             transient=TRANSIENT,
+            beside=worker.beside,
         )
         return store, worker, loop
+
+    @property
+    def policy(self) -> Policy:
+        """What the newest worker folds by."""
+        return self.tables.policy
 
     def _now(self) -> int:
         return self.clock()
@@ -78,8 +96,15 @@ class Lifecycle:
         """A fact into its topic."""
         return self.bus.append(self.message(type_, data, at, id=id, source=source))
 
+    def publish_table(self, process: SalesProcess, since: str, *, version: int, recorded_at: int | None = None) -> Record:
+        """A version of the status table onto its topic; ``recorded_at`` in milliseconds."""
+        said = Version(version=version, effective_from=since, author="ops", content=raw(process))
+        message = message_of(STATUS_TABLE.name, said)
+        return self.bus.append(msgspec.structs.replace(message, timestamp=recorded_at))
+
     def settle(self) -> None:
         """Until all that was published is reflected and relayed."""
+        self.tables.look()
         drain([self.loop])
 
     def published(self) -> list[Fact]:

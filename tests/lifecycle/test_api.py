@@ -22,7 +22,7 @@ DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-0
 @pytest.fixture
 def http(lifecycle: Any) -> TestClient:
     """A client of the service's application."""
-    return TestClient(create_app(lifecycle.store, lifecycle.policy, lifecycle.loop.progress, CollectorRegistry()))
+    return TestClient(create_app(lifecycle.store, lifecycle.tables, lifecycle.loop.progress, CollectorRegistry()))
 
 
 def test_a_customer_with_deals_and_history(lifecycle: Any, http: TestClient, eur: Callable[[str], Price]) -> None:
@@ -122,7 +122,7 @@ def test_status_counts_what_is_not_yet_reflected(lifecycle: Any, http: TestClien
 def test_metrics_tell_what_waits(lifecycle: Any) -> None:
     registry = CollectorRegistry()
     registry.register(StateCollector(lifecycle.loop.progress, lifecycle.store.ledger.dead_letters))
-    http = TestClient(create_app(lifecycle.store, lifecycle.policy, lifecycle.loop.progress, registry))
+    http = TestClient(create_app(lifecycle.store, lifecycle.tables, lifecycle.loop.progress, registry))
     lifecycle.settle()
     lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="c"), DAY_1)
     assert "handoff_consumer_lag_records 1.0" in http.get("/metrics").text

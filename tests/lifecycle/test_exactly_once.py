@@ -38,7 +38,8 @@ from events.record import Message
 from events.values import Money, Price, format_instant
 from services.lifecycle.domain.fold import Fold, fold_of
 from services.lifecycle.outbound import deal_image, status_state
-from tests.lifecycle.harness import Lifecycle
+from tests.lifecycle.domain.histories import TABLES
+from tests.lifecycle.harness import Lifecycle, process_of
 from tests.postgres import PostgresServer
 
 CUSTOMERS = [f"customer-{number}" for number in range(6)]
@@ -77,6 +78,8 @@ steps = st.lists(
         st.tuples(st.just("again"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.integers(1, 3)),
         st.tuples(st.just("crash")),
+        st.tuples(st.just("table"), st.sampled_from(sorted(TABLES)), st.integers(0, 40)),
+        st.tuples(st.just("look")),
         st.tuples(st.just("fault"), st.sampled_from(["refused", "unanswered"])),
     ),
     max_size=60,
@@ -84,8 +87,12 @@ steps = st.lists(
 
 
 def play(lifecycle: Lifecycle, script: list[Any]) -> list[Message]:
-    """Publish, turn, crash and break as the script says; answers with what was published, repeats left out."""
+    """Publish, turn, crash and break as the script says; answers with the facts that were published, repeats left out.
+
+    A table is a version of the status table, which a worker knows once it looks; mostly it comes late.
+    """
     sent: list[Message] = []
+    tables = 0
     for step in script:
         match step:
             case ("fact", (type_, data), minute, strays):
@@ -99,6 +106,11 @@ def play(lifecycle: Lifecycle, script: list[Any]) -> list[Message]:
                     lifecycle.loop.turn()
             case ("crash",):
                 lifecycle.crash()
+            case ("table", name, minute):
+                tables += 1
+                lifecycle.publish_table(process_of(TABLES[name]), f"2026-03-01T09:{minute:02d}:00Z", version=tables)
+            case ("look",):
+                lifecycle.tables.look()
             case ("fault", fault):
                 faults = iter([fault])
                 lifecycle.bus.fault = lambda _, faults=faults: next(faults, None)
@@ -109,6 +121,7 @@ def play(lifecycle: Lifecycle, script: list[Any]) -> list[Message]:
 def as_consumed(lifecycle: Lifecycle, customer: str) -> tuple[list[Any], dict[str, list[Any]]]:
     """What a consumer holds after folding all that was published of a customer: a version that it has seen is a repeat."""
     seen = 0
+    current = None
     statuses: list[Any] = []
     deals: dict[str, list[Any]] = {}
     for fact in lifecycle.published():
@@ -116,7 +129,9 @@ def as_consumed(lifecycle: Lifecycle, customer: str) -> tuple[list[Any], dict[st
             continue
         seen = fact.data.version
         match fact.data:
-            case StatusChanged(since=since, states=states):
+            case StatusChanged(since=since, states=states, previous=previous):
+                assert previous == current, "what is said to have been before is what was said last"
+                current = fact.data.current
                 statuses = [state for state in statuses if state.effective_at < since] + list(states)
             case DealsChanged(deals=changes):
                 for change in changes:

@@ -49,7 +49,7 @@ def http(lifecycle: Any, registry: CollectorRegistry) -> Iterator[TestClient]:
     """A client of the service with a publisher on the same bus."""
     publisher = Publisher(lifecycle.bus)
     publisher.start()
-    app = create_app(lifecycle.store, lifecycle.policy, lifecycle.loop.progress, registry, publisher=publisher)
+    app = create_app(lifecycle.store, lifecycle.tables, lifecycle.loop.progress, registry, publisher=publisher)
     yield TestClient(app)
     publisher.close()
 
@@ -259,7 +259,7 @@ def test_a_topic_that_is_missing_is_said(lifecycle: Any, http: TestClient) -> No
 def test_when_too_much_waits_the_sender_comes_again(lifecycle: Any) -> None:
     app = create_app(
         lifecycle.store,
-        lifecycle.policy,
+        lifecycle.tables,
         lifecycle.loop.progress,
         CollectorRegistry(),
         publisher=Publisher(lifecycle.bus, messages_max=1),

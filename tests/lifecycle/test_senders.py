@@ -29,7 +29,7 @@ def lead(source: str, id: str, *, astray: bool) -> Message:
 def test_records_sent_home_are_counted_by_source(lifecycle: Any) -> None:
     registry, senders = CollectorRegistry(), lifecycle.counters.moved
     registry.register(StateCollector(lifecycle.loop.progress, lifecycle.store.ledger.dead_letters, senders))
-    http = TestClient(create_app(lifecycle.store, lifecycle.policy, lifecycle.loop.progress, registry, senders))
+    http = TestClient(create_app(lifecycle.store, lifecycle.tables, lifecycle.loop.progress, registry, senders))
     producer = lifecycle.bus.producer()
     producer.send([lead("web", "1", astray=True), lead("web", "2", astray=True), lead("crm", "3", astray=False)]).wait(5)
     lifecycle.settle()

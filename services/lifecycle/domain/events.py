@@ -26,26 +26,37 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class FactAccepted(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A fact entered the set; ``origin`` is the record it came in (topic, partition, offset).
 
-    Where the set held a fact of the same identity, this one takes its place (FOLD.md 2).
+    Where the set held a fact of the same identity, this one takes its place (FOLD.md 2). ``tables``: up to where on their topic the
+    versions of the status table were known that the record is folded with since.
     """
 
     TOPIC: ClassVar[str] = "fact"
 
     fact: Fact
     origin: tuple[str, int, int]
+    tables: int = 0
+
+
+class TablesApplied(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of the status table came late for the record, which is folded with it since; what that changed comes after.
+
+    ``tables`` as at :class:`FactAccepted`, ``version`` is the one that was published last.
+    """
+
+    TOPIC: ClassVar[str] = "tables"
+
+    tables: int
+    version: int
 
 
 class Change(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that a fact changed."""
+    """Something that a fact changed, or a version of the status table that came late."""
 
     cause: Cause
 
 
 class StatusRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
-    """The status history is ``states`` from ``since`` on; ``previous`` and ``current`` are the status now, before and after.
-
-    Part ``part`` of ``parts`` that count as one.
-    """
+    """The status history is ``states`` from ``since`` on; ``previous`` and ``current`` are the status now, before and after."""
 
     TOPIC: ClassVar[str] = "status"
 
@@ -57,8 +68,6 @@ class StatusRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
     assignment_id: str | None
     profile: Profile
     contact: Contact | None
-    part: int = 1
-    parts: int = 1
 
 
 class RecordRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,9 +132,10 @@ class CommandJudged(Change, frozen=True, kw_only=True, omit_defaults=True):
     explanation: str
 
 
-AnyEvent = FactAccepted | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
+AnyEvent = FactAccepted | TablesApplied | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
 EVENTS: tuple[type[AnyEvent], ...] = (
     FactAccepted,
+    TablesApplied,
     StatusRevised,
     RecordRevised,
     DealsRevised,
@@ -133,3 +143,5 @@ EVENTS: tuple[type[AnyEvent], ...] = (
     CommandJudged,
 )
 """Every event that is stored."""
+UNTOLD: tuple[type[AnyEvent], ...] = (FactAccepted, TablesApplied)
+"""Those that publish nothing."""

@@ -57,6 +57,11 @@ class Policy(Struct, frozen=True):
     tables: Tables
     zone: tzinfo
 
+    def known(self, through: int) -> Policy:
+        """The same when the status tables were known up to there on their topic only."""
+        tables = self.tables.known(through)
+        return self if tables is self.tables else Policy(tables, self.zone)
+
 
 class Ownership(Tenure, frozen=True):
     """Who owns the record (18). ``said``: a lead, an assignment or a command ever decided it; ``lead``: the last lead.owner.

@@ -93,10 +93,35 @@ class StatusTable(Struct, frozen=True, dict=True):
         return 0 if row is None else row.probability
 
 
-class Tables(Struct, frozen=True):
-    """All versions, oldest first."""
+class Tables(Struct, frozen=True, dict=True):
+    """All versions that are known: the built-in one, and what was published, in the order in which they come into force."""
 
     versions: tuple[StatusTable, ...]
+
+    @classmethod
+    def of(cls, first: StatusTable, published: Iterable[StatusTable]) -> "Tables":
+        """The first version holds until others do; of two in force from the same instant the one with the higher number holds."""
+        return cls((first, *sorted(published, key=lambda table: (table.effective_from, table.version))))
+
+    @cached_property
+    def through(self) -> int:
+        """Up to where on their topic versions are known; 0 where there is only the built-in one."""
+        return max(table.offset for table in self.versions) + 1
+
+    @cached_property
+    def newest(self) -> StatusTable:
+        """The version that was published last."""
+        return max(self.versions, key=lambda table: table.offset)
+
+    def known(self, through: int) -> "Tables":
+        """The same when versions were known up to there only."""
+        if through >= self.through:
+            return self
+        return Tables((self.versions[0], *(table for table in self.versions[1:] if table.offset < through)))
+
+    def changed_since(self, through: int) -> int:
+        """The first instant at which another version may hold than when versions were known up to there only (and not after)."""
+        return min(table.effective_from for table in self.versions if table.offset >= through)
 
     def at(self, instant: int) -> StatusTable:
         """The version in force at an instant; before the first one's date, the first."""

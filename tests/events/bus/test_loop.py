@@ -1,7 +1,9 @@
 """The loop on the memory bus: what it does with errors, crashes and rebalances, with a real ledger on SQLite."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from events.bus import BusError
 from events.bus.ledger import Outgoing
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, MemoryProducer, drain
@@ -219,3 +221,57 @@ def test_run_ends_in_the_middle_of_a_pause(bus: MemoryBus, toy: MakeToy) -> None
     )
     loop.run()
     assert pauses == [0.05, 0.05, 0.05]
+
+
+# --------------------------------------------------------------------------------------------------- work beside
+
+
+class Noting:
+    """A consumer that notes how long it was to wait for records."""
+
+    def __init__(self, consumer: Any, waits: list[float]) -> None:
+        self._consumer = consumer
+        self._waits = waits
+        self.positions, self.close = consumer.positions, consumer.close
+
+    def poll(self, seconds: float, records: int) -> Any:
+        self._waits.append(seconds)
+        return self._consumer.poll(seconds, records)
+
+
+class NotingBus(MemoryBus):
+    """A bus with such consumers."""
+
+    waits: list[float]
+
+    def consumer(self, *args: Any, **more: Any) -> Any:
+        return Noting(super().consumer(*args, **more), self.waits)
+
+
+def test_work_beside_the_records_is_done_every_turn_without_waiting_while_there_is_more(toy: MakeToy) -> None:
+    bus = NotingBus({"in": 4, "more": 4, OUT: 4, LETTERS: 1})
+    bus.waits = []
+    more = iter([True, True, False])
+    worker = toy(bus)
+    loop = loop_on(bus, worker, beside=lambda: next(more, False))
+    turn(loop, 5)
+    assert bus.waits == [0.25, 0.0, 0.0, 0.25, 0.25]
+    fill(bus, 40)
+    drain([loop])
+    assert_exact(bus, worker)
+
+
+def test_work_beside_that_cannot_be_done_now_is_done_later_and_holds_nothing_up(bus: MemoryBus, toy: MakeToy) -> None:
+    tries = iter([BusError("away"), BusError("away"), None])
+
+    def beside() -> bool:
+        error = next(tries, None)
+        if error is not None:
+            raise error
+        return False
+
+    fill(bus, 40)
+    worker = toy(bus)
+    drain([loop_on(bus, worker, beside=beside)])
+    assert next(tries, "done") == "done"
+    assert_exact(bus, worker)

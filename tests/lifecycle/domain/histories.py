@@ -23,11 +23,16 @@ RENAMED = {"New": "Fresh", "Opportunity Identified": "Identified", "Closed Won":
 TABLES = {
     "default": DEFAULT,
     "renamed": DEFAULT._replace(
-        rows=[(RENAMED.get(name, name), stage, max(percent - 5, 0)) for name, stage, percent in DEFAULT.rows],
+        rows=[(RENAMED.get(name, name), stage, percent - 5 * (0 < percent < 100)) for name, stage, percent in DEFAULT.rows],
         triggers={trigger: RENAMED.get(name, name) for trigger, name in DEFAULT.triggers.items()},
     ),
     "short": DEFAULT._replace(rows=[row for row in DEFAULT.rows if row[0] not in ("In Discussion", "Identified Decision Makers")]),
     "quotes only": DEFAULT._replace(opportunities_enabled=False),
+    "reordered": DEFAULT._replace(rows=[*DEFAULT.rows[4::-1], *(DEFAULT.rows[place] for place in (11, 5, 7, 8, 6, 10, 9, 12))]),
+    "merged": DEFAULT._replace(
+        rows=[row for row in DEFAULT.rows if row[0] not in ("Qualified", "Recycled", "In Negotiation", "Purchasing")],
+        triggers={**DEFAULT.triggers, "qualified": "New", "recycled": "Dead", "returned": "Proposal", "accepted": "Proposal"},
+    ),
 }
 STATUSES = sorted({row[0] for table in TABLES.values() for row in table.rows})
 STAGES = [*STATUSES, "Budget approved"]  # the last is no status: it does not count
@@ -43,13 +48,14 @@ class History(NamedTuple):
     @property
     def policy(self) -> Policy:
         """The same for the domain."""
-        return Policy(Tables(tuple(domain_table(version) for version in self.versions)), self.zone)
+        first, *others = [domain_table(table, number) for number, table in enumerate(self.versions)]
+        return Policy(Tables.of(first, others), self.zone)
 
 
-def domain_table(table: Table) -> StatusTable:
-    """The domain's table that says the same."""
+def domain_table(table: Table, number: int) -> StatusTable:
+    """The domain's table that says the same: the first one is built in, the others were published in order of their numbers."""
     rows = tuple(StatusRow(*row) for row in table.rows)
-    return StatusTable(rows, table.triggers, table.opportunities_enabled, effective_from=table.since)
+    return StatusTable(rows, table.triggers, table.opportunities_enabled, number, table.since, offset=number - 1)
 
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -228,5 +234,5 @@ def _placed(draw: Draw, said: Fact, number: int, told: Sequence[Fact], step: int
 @st.composite
 def _versions(draw: Draw, step: int, slots: int) -> list[Table]:
     names = draw(st.just(["default"]) | st.lists(st.sampled_from(sorted(TABLES)), min_size=1, max_size=3))
-    begins = sorted(draw(st.sets(st.integers(-1, slots), min_size=len(names), max_size=len(names))))
+    begins = sorted(draw(st.lists(st.integers(-1, slots), min_size=len(names), max_size=len(names))))
     return [TABLES[name]._replace(since=on(1) + begin * step) for name, begin in zip(names, begins, strict=True)]

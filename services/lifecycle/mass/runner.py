@@ -1,0 +1,212 @@
+"""The work on batches: previews, and commands written, a step at a time, by one thread of the service.
+
+A step ends with what it found in the database, so that a batch goes on after a restart where it was. A step that is done again
+changes nothing: the commands of a batch have its id and its instant, and the same fact again is the same fact. So it does no harm
+either when two workers on one database go on with the same batch.
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Final
+
+from msgspec.structs import replace
+
+from events.bus.database import TRANSIENT
+from events.bus.partitioner import murmur2
+from events.codec import Fact, encode
+from events.facts import FactRef
+from events.record import Message
+from events.topics import COMMAND, LEAD
+from services.lifecycle.criteria import Criteria
+from services.lifecycle.customers import Selection
+from services.lifecycle.domain.record import Record
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.status import Verdict
+from services.lifecycle.mass.batches import Batch, Batches, Entry
+from services.lifecycle.mass.change import Change, Kept, Outlook, Standing, data_of, fact_type, outlook, undo, verdict_of
+from services.lifecycle.publishing import Full
+from services.lifecycle.store import Store
+
+log = logging.getLogger("lifecycle")
+
+SOURCE: Final = "handoff/mass-change"
+"""``ce_source`` of every command of a batch; ``ce_id`` is the batch's id."""
+STEP_RECORDS: Final = 200
+"""How many records are looked at in one step."""
+PAUSE_SECONDS_MAX: Final = 5.0
+NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full)
+"""What is tried again, until it works or the batch is given up."""
+
+
+class Runner:
+    """Works on batches. ``publish`` returns when the log has acknowledged; ``clock``: nanoseconds since 1970.
+
+    ``start`` runs a thread; ``step`` does the next piece of work by hand.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        store: Store,
+        policy: Callable[[], Policy],
+        publish: Callable[[Sequence[Message]], None],
+        clock: Callable[[], int],
+        *,
+        step_records: int = STEP_RECORDS,
+    ) -> None:
+        self._batches = batches
+        self._store = store
+        self._policy = policy
+        self._publish = publish
+        self._clock = clock
+        self._limit = step_records
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="mass-change", daemon=True)
+        self.trouble: str | None = None
+        """Why the work does not go on, while it does not."""
+
+    def start(self) -> None:
+        """Begin, with what was left unfinished."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is work."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the present step."""
+        self._stopping = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                while not self._stopping and self.step():
+                    failures, self.trouble = 0, None
+            except NOT_NOW as error:
+                failures += 1
+                self.trouble = str(error)
+                log.warning("mass changes wait: %s", error)
+                self._woken.wait(min(0.1 * 2**failures, PAUSE_SECONDS_MAX))
+            else:
+                self._woken.wait()
+
+    def step(self) -> bool:
+        """The next piece of work; whether there was any. Raises what is transient."""
+        working = self._batches.working()
+        if not working:
+            return False
+        batch = working[0]
+        if batch.state == "applying":
+            self._apply(batch)
+        else:
+            self._preview(batch)
+        return True
+
+    # --------------------------------------------------------------------------------------- previews
+
+    def _preview(self, batch: Batch) -> None:
+        after = self._batches.last(batch.id)
+        if batch.reverts is None:
+            lines = self._store.listed(self._selection(batch), after=(None, after) if after else None, limit=self._limit)
+            assert batch.change is not None
+            entries = [self._foreseen(batch, record, batch.change) for record in self._records(line.customer_id for line in lines)]
+        else:
+            done = {
+                each.customer_id: each
+                for each in self._batches.entries(batch.reverts, after=after, limit=self._limit, written=True)
+            }
+            entries = [self._foreseen(batch, record, _undone(done[record.customer_id], record)) for record in self._records(done)]
+        if entries:
+            self._batches.put(batch.id, entries)
+        else:
+            self._batches.advance(batch.id, ["previewing"], "previewed", self._clock())
+
+    def _selection(self, batch: Batch) -> Selection:
+        policy = self._policy()
+        return Criteria.model_validate_json(batch.criteria).selection(batch.created_at, policy.zone, policy.tables)
+
+    def _foreseen(self, batch: Batch, record: Record, change: Change | Kept) -> Entry:
+        """What would happen to a record."""
+        if isinstance(change, Kept):
+            return Entry(customer_id=record.customer_id, change=None, outlook=_unmoved(record, change.rule, change.explanation))
+        fact = self._fact(batch, record.customer_id, change)
+        return Entry(customer_id=record.customer_id, change=change, outlook=outlook(record, fact, self._policy()))
+
+    def _fact(self, batch: Batch, customer_id: str, change: Change) -> Fact:
+        now = self._clock()
+        data = data_of(change, customer_id, batch.actor, batch.reason)
+        return Fact(customer_id, SOURCE, batch.id, fact_type(change), batch.applied_at or now, now, data)
+
+    # --------------------------------------------------------------------------------------- applying
+
+    def _apply(self, batch: Batch) -> None:
+        entries = {each.customer_id: each for each in self._batches.entries(batch.id, limit=self._limit, undecided=True)}
+        if not entries:
+            done = self._batches.advance(batch.id, ["applying"], "applied", self._clock())
+            if done is not None and done.state == "applied":
+                log.info("mass change %s is applied: %d commands", batch.id, self._batches.tally(batch.id).written)
+            return
+        ref = FactRef(source=SOURCE, id=batch.id)
+        records = self._records(entries)
+        there = [
+            replace(entries[record.customer_id], written=True) for record in records if ref in record.known
+        ]  # not noted in time
+        decided = [self._decided(batch, entries[record.customer_id], record) for record in records if ref not in record.known]
+        facts = [self._fact(batch, each.customer_id, each.change) for each in decided if each.written and each.change is not None]
+        if facts:
+            self._publish([_message(fact) for fact in facts])
+        self._batches.put(batch.id, [*there, *decided])
+
+    def _decided(self, batch: Batch, entry: Entry, record: Record) -> Entry:
+        """A record's entry once it is decided: what was seen beforehand happens, or nothing does."""
+        if entry.change is None or record.fold.state is None:
+            return replace(entry, written=False)
+        before, now = entry.outlook.before, Standing.of(record.fold.state)
+        if now != before:
+            explanation = f"since the preview the record has changed from {before} to {now}"
+            return replace(entry, outlook=_unmoved(record, "changed-since", explanation), written=False)
+        seen = self._foreseen(batch, record, entry.change)
+        return replace(seen, written=seen.outlook.verdict.effective)
+
+    # ---------------------------------------------------------------------------------------- records
+
+    def _records(self, customers: Iterable[str]) -> list[Record]:
+        """The records of some customers, by id."""
+        shards: defaultdict[int, list[str]] = defaultdict(list)
+        for customer in customers:
+            shards[murmur2(customer.encode(), self._store.shards)].append(customer)
+        found = [record for shard, some in shards.items() for record in self._store.load(shard, some, self._policy()).values()]
+        return sorted(found, key=attrgetter("customer_id"))
+
+    def verdicts(self, batch: Batch, entries: Sequence[Entry]) -> dict[str, Verdict]:
+        """What came of the commands of a batch, as it is now; a customer whose record does not have it yet is left out."""
+        ref = FactRef(source=SOURCE, id=batch.id)
+        records = self._records(entry.customer_id for entry in entries if entry.written)
+        return {record.customer_id: verdict_of(record.fold, record.known[ref].fact) for record in records if ref in record.known}
+
+
+def _undone(entry: Entry, record: Record) -> Change | Kept:
+    """What takes back what a batch did to a record."""
+    assert entry.change is not None
+    assert record.fold.state is not None
+    return undo(entry.change, entry.outlook.before, entry.outlook.after, Standing.of(record.fold.state))
+
+
+def _unmoved(record: Record, rule: str, explanation: str) -> Outlook:
+    assert record.fold.state is not None
+    standing = Standing.of(record.fold.state)
+    return Outlook(standing, standing, Verdict(False, rule, explanation))
+
+
+def _message(fact: Fact) -> Message:
+    topic = LEAD if fact.type in LEAD.types else COMMAND
+    return encode(topic.name, fact.type, fact.data, source=fact.source, id=fact.id, occurred_at=fact.occurred_at)

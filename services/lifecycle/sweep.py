@@ -1,0 +1,131 @@
+"""Folding records again for versions of the status table that came late: beside the facts, in steps, each one transaction.
+
+A record is folded with a new version when it is next touched (:mod:`services.lifecycle.domain.refold`). So that those that nothing
+touches follow too, a sweep goes through each shard once for every version. A row per shard says up to where all of its records
+have followed; which of the others have is in their own events. So a crash loses at most the way through the present shard, and
+nothing is said twice.
+"""
+
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from events.bus import PositionLost
+from events.record import Record as KafkaRecord
+from events.topics import STATUS_TABLE
+from services.lifecycle.customers import Line
+from services.lifecycle.domain.record import Record
+from services.lifecycle.domain.refold import brought_up
+from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
+from services.lifecycle.work import Work
+
+RECORDS_A_STEP: Final = 200
+"""How many records one step looks at: some 20 ms, in which no fact is taken in."""
+
+Cache = MutableMapping[str, tuple[int, Record]]
+"""The records in memory, with their shards."""
+Write = Callable[[Sequence[KafkaRecord], Work], None]
+
+
+class Swept(Struct, frozen=True):
+    """How far the sweep is that is under way, or how far the last one came.
+
+    ``shards``: how many are not yet through. ``records``: how many were looked at since it began, ``refolded``: how many of them
+    changed by it.
+    """
+
+    shards: int = 0
+    records: int = 0
+    refolded: int = 0
+
+
+class _Way(Struct):
+    """A sweep through one shard: for what was known when it began; ``after``: the last customer that it has seen."""
+
+    through: int
+    since: int
+    after: str = ""
+
+
+class Sweep:
+    """The sweeps of one worker. Belongs to the loop's thread; ``progress`` may be asked from others."""
+
+    def __init__(self, store: Store, tables: StatusTables, *, records_a_step: int = RECORDS_A_STEP) -> None:
+        self._store = store
+        self._tables = tables
+        self.records_a_step = records_a_step
+        self._identity = ""
+        self._followed: dict[int, int] = {}
+        self._ways: dict[int, _Way] = {}
+        self.progress = Swept()
+        """Replaced as a whole."""
+
+    def claim(self, shards: Collection[int]) -> None:
+        """These shards are this worker's now. Raises ``PositionLost`` where versions are gone that records were folded with."""
+        identity = self._identity = self._tables.identity()
+        through = self._tables.policy.tables.through
+        for shard in shards:
+            known, followed = self._store.followed(shard) or (identity, 0)
+            if known != identity or followed > through:
+                raise PositionLost(
+                    f"the records of shard {shard} were folded with the versions of the status table up to {followed} of"
+                    f" {STATUS_TABLE.name} as {known}; it has them up to {through} as {identity} now: restore the topic, or start"
+                    " lifecycle with a new database"
+                )
+            self._followed[shard] = followed
+            self._ways.pop(shard, None)
+
+    def release(self, shards: Collection[int]) -> None:
+        """Another worker may own these shards from now on."""
+        for shard in shards:
+            self._followed.pop(shard, None)
+            self._ways.pop(shard, None)
+
+    def pending(self) -> int:
+        """How many shards have records that may not have followed yet."""
+        through = self._tables.policy.tables.through
+        return sum(followed < through for followed in self._followed.values())
+
+    def step(self, cache: Cache, write: Write) -> bool:
+        """Do the next piece of work, as one transaction; whether there was any. After a failure nothing has happened."""
+        policy = self._tables.policy
+        shard = min((shard for shard, followed in self._followed.items() if followed < policy.tables.through), default=None)
+        if shard is None:
+            return False
+        if not self.progress.shards:
+            self.progress = Swept()
+        way = self._ways.setdefault(shard, _Way(policy.tables.through, policy.tables.changed_since(self._followed[shard])))
+        customers = self._store.customers_after(shard, way.after, self.records_a_step)
+        refolded = 0
+        if customers:
+            refolded = self._follow(shard, customers, way.since, cache, write)
+            way.after = customers[-1]
+        else:
+            work = Work.none()
+            work.followed[shard] = (self._identity, way.through)
+            write((), work)
+            self._followed[shard] = way.through
+            del self._ways[shard]
+        self.progress = Swept(self.pending(), self.progress.records + len(customers), self.progress.refolded + refolded)
+        return True
+
+    def _follow(self, shard: int, customers: Sequence[str], since: int, cache: Cache, write: Write) -> int:
+        """Bring some records up to what is known; answers with how many of them that changed."""
+        policy = self._tables.policy
+        records = self._store.load(shard, [name for name in customers if name not in cache], policy, dated_since=since)
+        records |= {name: cache[name][1] for name in customers if name in cache}
+        work, changed = Work.none(), dict[str, Record]()
+        for name, before in records.items():
+            accepted = brought_up(before, policy)
+            if accepted.events:
+                work.changed(shard, before, accepted)
+                changed[name] = accepted.record
+                work.lines.append(Line(name, shard, accepted.record.version, summary_of(accepted.record.fold)))
+        if changed:
+            work.followed[shard] = None
+            write((), work)
+        cache.update({name: (shard, record) for name, record in changed.items() if name in cache})
+        return len(changed)

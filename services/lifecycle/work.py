@@ -1,0 +1,70 @@
+"""What a batch, or a step of a sweep, brings about: gathered while it is decided, and written in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from eventsourcing.persistence import StoredEvent
+from msgspec import Struct
+
+from events.bus.ledger import DeadLetter
+from events.facts import FactRef
+from services.lifecycle.customers import Line
+from services.lifecycle.domain.events import AnyEvent
+from services.lifecycle.domain.record import Accepted, Record
+from services.lifecycle.mapper import FORWARDED, Forwarded, to_bytes
+
+
+class Wake(Struct, frozen=True):
+    """A recycled lead comes back at an instant, if the recycling still stands then."""
+
+    customer_id: str
+    at: int
+    recycling: FactRef
+
+
+class Work(Struct):
+    """What a batch brings about, to be written in one transaction.
+
+    ``followed``: shards that must still be this worker's, and up to where (identity, offset) their records follow the topic of
+    status tables now, if that is said.
+    """
+
+    events: dict[int, list[StoredEvent]]
+    letters: list[DeadLetter]
+    wakes: dict[str, tuple[int, Wake | None]]
+    lines: list[Line]
+    followed: dict[int, tuple[str, int] | None]
+
+    @classmethod
+    def none(cls) -> "Work":
+        """Nothing yet."""
+        return cls(defaultdict(list), [], {}, [], {})
+
+    def changed(self, shard: int, before: Record, accepted: Accepted) -> None:
+        """What a customer's record has come to: its events, and when it wakes where that is another time now."""
+        after = accepted.record
+        self.record(shard, after.customer_id, after.version, accepted.events)
+        was = before.fold.state.lead if before.fold.state is not None else None
+        now = after.fold.state.lead if after.fold.state is not None else None
+        if now is None or (was is not None and (was.wake_at, was.recycling) == (now.wake_at, now.recycling)):
+            return
+        standing = now.wake_at is not None and now.recycling is not None
+        if standing or (was is not None and was.wake_at is not None):
+            wake = Wake(after.customer_id, now.wake_at or 0, now.recycling) if standing and now.recycling else None
+            self.wakes[after.customer_id] = (shard, wake)
+
+    def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:
+        """Events of a customer's record, whose versions end at ``version``."""
+        first = version - len(events) + 1
+        self.events[shard] += [
+            StoredEvent(customer_id, first + number, event.TOPIC, to_bytes(event)) for number, event in enumerate(events)
+        ]
+
+    def forward(self, shard: int, name: str, message: Forwarded) -> None:
+        """A message to send from a shard, once by this name."""
+        self.events[shard].append(StoredEvent(ours(name), 1, FORWARDED, to_bytes(message)))
+
+
+def ours(name: str) -> str:
+    """A name for a message of our own in a table of customers: no customer id has a control character."""
+    return f"\x01{name}"
