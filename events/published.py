@@ -111,7 +111,7 @@ class Published(Data, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
-    """The record's status changed, now or in the past.
+    """The record's status changed, now or in the past. A long message is split into parts, which count as one.
 
     Attributes:
         since: From here on the record's status history is ``states``; what held before goes on until the first of these.
@@ -123,6 +123,8 @@ class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
         assignment_id: The assignment that gave the owner, where routing did. Example: "C-1042/0000000003/1"
         profile: What leads have said of the customer.
         contact: The person behind the last lead.
+        part: Number of this part, from 1. Example: 1
+        parts: How many parts there are; what the message says besides ``states`` is the same in all of them. Example: 1
     """
 
     since: Instant
@@ -133,6 +135,8 @@ class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
     assignment_id: DerivedId | None = None
     profile: Profile = field(default_factory=Profile)
     contact: Contact | None = None
+    part: Number = 1
+    parts: Number = 1
 
 
 class RecordChanged(Published, frozen=True, kw_only=True, omit_defaults=True):

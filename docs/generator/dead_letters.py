@@ -18,6 +18,10 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
         "two events of a customer have the same source and id, and other content; one of them is the fact, this is the other",
         "a correction is a new event with an id of its own",
     ),
+    "LimitExceeded": (
+        "a customer's record, a deal of it or its attributes would become larger than Handoff keeps (lifecycle only)",
+        "most often the sender says the same customer or opportunity where it knows none; the reason names the limit",
+    ),
     "IncompleteMessage": (
         "parts of a long message of lifecycle came without the others (forecast only)",
         "report it: lifecycle publishes all parts of a message, in order",

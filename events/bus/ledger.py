@@ -48,7 +48,7 @@ class Fenced(Exception):  # noqa: N818 - the name says what happened
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A record that could not be taken in. ``error`` is a stable class (Undecodable, IdentityConflict, Bug), ``path`` is JSON's."""
+    """A record that could not be taken in. ``error`` is a stable class (Undecodable, Bug, ...), ``path`` is JSON's."""
 
     record: Record
     error: str

@@ -11,6 +11,7 @@ REASON_MAX: Final = 160
 _FIXES: Final = {
     "Undecodable": "have the sender correct it and send it again, with an id of its own",
     "IdentityConflict": "have the sender give a correction an id of its own",
+    "LimitExceeded": "see whether the sender names one customer or opportunity where it means many, or knows none",
 }
 
 

@@ -1,7 +1,7 @@
 """A CSV file as rows that know their place, so that every complaint names file, line and column.
 
 A file that is not there, is no text, or lacks a column stops an import before anything is published (:class:`CommandError`). A
-value that is wrong concerns its row alone (:class:`RowError`).
+value that is wrong concerns its row alone (:class:`Unusable`).
 """
 
 import csv
@@ -14,17 +14,7 @@ from msgspec import Struct
 
 from events.values import Price
 from handoff.errors import CommandError
-
-
-class RowError(Exception):
-    """A row that cannot be taken over: why."""
-
-
-class Rejected(Struct, frozen=True):
-    """A row that was not taken over: ``file.csv:17`` and the reason."""
-
-    place: str
-    reason: str
+from handoff.importing.rejected import Rejected, Unusable
 
 
 class Row(Struct, frozen=True):
@@ -34,34 +24,34 @@ class Row(Struct, frozen=True):
     values: dict[str, str]
 
     def text(self, column: str) -> str:
-        """What the column says. Raises ``RowError`` where it says nothing."""
+        """What the column says. Raises ``Unusable`` where it says nothing."""
         if value := self.maybe(column):
             return value
-        raise RowError(f"{column} is empty")
+        raise Unusable(f"{column} is empty")
 
     def maybe(self, column: str) -> str | None:
         """What the column says, or None."""
         return self.values.get(column) or None
 
     def day(self, column: str) -> date:
-        """The day in a column. Raises ``RowError``."""
+        """The day in a column. Raises ``Unusable``."""
         text = self.text(column)
         try:
             if len(text) != len("2017-01-31"):
                 raise ValueError
             return date.fromisoformat(text)
         except ValueError:
-            raise RowError(f"{column}: {text!r} is not a day such as 2017-01-31") from None
+            raise Unusable(f"{column}: {text!r} is not a day such as 2017-01-31") from None
 
     def price(self, column: str, currency: str) -> Price:
-        """The amount in a column. Raises ``RowError``."""
+        """The amount in a column. Raises ``Unusable``."""
         text = self.text(column)
         try:
             return Price(amount=Decimal(text), currency=currency)
         except InvalidOperation:
-            raise RowError(f"{column}: {text!r} is not an amount such as 1054 or 1054.50") from None
+            raise Unusable(f"{column}: {text!r} is not an amount such as 1054 or 1054.50") from None
         except ValueError as error:
-            raise RowError(f"{column}: {error}") from None
+            raise Unusable(f"{column}: {error}") from None
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> Iterator[Row | Rejected]:

@@ -17,13 +17,14 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from events.codec import Undecodable, decode, encode
+from events.codec import encode
 from events.facts import OpportunityCreated, OpportunityFact, OpportunityLost, OpportunityWon
-from events.record import Message, Record
+from events.record import Message
 from events.reference import Directory, Rep
 from events.topics import OPPORTUNITY
 from events.values import Price, day_start
-from handoff.importing.csv_file import Rejected, Row, RowError, read_rows
+from handoff.importing.csv_file import Row, read_rows
+from handoff.importing.rejected import Rejected, Unusable, check
 
 SOURCE: Final = "import/maven"
 """``ce_source`` of the facts."""
@@ -57,8 +58,6 @@ _COLUMNS: Final = (
     "close_date",
     "close_value",
 )
-MILLISECOND: Final = 1_000_000
-"""In nanoseconds."""
 
 
 class Export(Struct, frozen=True):
@@ -91,25 +90,25 @@ def read_export(folder: Path, now: int) -> Export:
         read += 1
         try:
             facts += _opportunity(row, prices, first, now)
-        except RowError as error:
+        except Unusable as error:
             rejected.append(Rejected(row.place, str(error)))
     facts.sort(key=lambda fact: (fact.at, fact.id))
     return Export(read, tuple(fact.message for fact in facts), directory, tuple(rejected))
 
 
 def _opportunity(row: Row | Rejected, prices: Mapping[str, Price], first: dict[str, str], now: int) -> list[_Fact]:
-    """The facts of a row, each one that lifecycle will take in; all of them or, with a ``RowError``, none.
+    """The facts of a row, each one that lifecycle will take in; all of them or, with an ``Unusable``, none.
 
     ``first``: where each opportunity was seen first.
     """
     if isinstance(row, Rejected):
-        raise RowError(row.reason)
+        raise Unusable(row.reason)
     opportunity_id = row.text("opportunity_id")
     if (place := first.setdefault(opportunity_id, row.place)) != row.place:
-        raise RowError(f"opportunity_id: {opportunity_id!r} is there already, at {place}")
+        raise Unusable(f"opportunity_id: {opportunity_id!r} is there already, at {place}")
     facts = list(_facts(row, prices))
     for fact in facts:
-        _check(fact.message, now)
+        check(fact.message, now)
     return facts
 
 
@@ -119,11 +118,11 @@ def _facts(row: Row, prices: Mapping[str, Price]) -> Iterator[_Fact]:
     customer_id = row.maybe("account") or opportunity_id
     stage = row.text("deal_stage")
     if stage not in STATUSES:
-        raise RowError(f"deal_stage: {stage!r} is none of {', '.join(STATUSES)}")
+        raise Unusable(f"deal_stage: {stage!r} is none of {', '.join(STATUSES)}")
     product = row.text("product")
     product = PRODUCTS.get(product, product)
     if product not in prices:
-        raise RowError(f"product: {product!r} has no price in products.csv")
+        raise Unusable(f"product: {product!r} has no price in products.csv")
     opened = EXPORTED_ON if stage == "Prospecting" and row.maybe("engage_date") is None else row.day("engage_date")
     created = OpportunityCreated(
         customer_id=customer_id,
@@ -138,7 +137,7 @@ def _facts(row: Row, prices: Mapping[str, Price]) -> Iterator[_Fact]:
         return
     closed = row.day("close_date")
     if closed < opened:
-        raise RowError(f"close_date: {closed} is before engage_date {opened}")
+        raise Unusable(f"close_date: {closed} is before engage_date {opened}")
     if stage == "Won":
         won = OpportunityWon(customer_id=customer_id, opportunity_id=opportunity_id, amount=row.price("close_value", CURRENCY))
         yield _fact(closed, _WON, "won", won)
@@ -154,23 +153,15 @@ def _fact(day: date, type_: str, what: str, data: OpportunityFact) -> _Fact:
     return _Fact(at, fact_id, message)
 
 
-def _check(message: Message, now: int) -> None:
-    """Read a fact as lifecycle will. Raises ``RowError`` with the reason that its dead letter would have."""
-    record = Record(message.topic, 0, 0, now // MILLISECOND, message.key, message.value, message.headers)
-    fact = decode(record)
-    if isinstance(fact, Undecodable):
-        raise RowError(f"{fact.path}: {fact.reason}" if fact.path else fact.reason)
-
-
 def _prices(file: Path, rejected: list[Rejected]) -> dict[str, Price]:
     """The list price of every product."""
     prices: dict[str, Price] = {}
     for row in read_rows(file, ("product", "sales_price")):
         try:
             if isinstance(row, Rejected):
-                raise RowError(row.reason)
+                raise Unusable(row.reason)
             prices[row.text("product")] = row.price("sales_price", CURRENCY)
-        except RowError as error:
+        except Unusable as error:
             rejected.append(Rejected(row.place, str(error)))
     return prices
 
@@ -181,11 +172,11 @@ def _directory(file: Path, rejected: list[Rejected]) -> Directory:
     for row in read_rows(file, ("sales_agent", "manager", "regional_office")):
         try:
             if isinstance(row, Rejected):
-                raise RowError(row.reason)
+                raise Unusable(row.reason)
             agent = row.text("sales_agent")
             if agent in reps:
-                raise RowError(f"sales_agent: {agent!r} is there twice")
+                raise Unusable(f"sales_agent: {agent!r} is there twice")
             reps[agent] = Rep(rep_id=agent, name=agent, team=row.maybe("manager"), region=row.maybe("regional_office"))
-        except RowError as error:
+        except Unusable as error:
             rejected.append(Rejected(row.place, str(error)))
     return Directory(reps=tuple(reps.values()))

@@ -45,14 +45,14 @@ def read(fact: Fact, zone: tzinfo) -> Change:
     message = fact.data
     assert isinstance(message, Published), f"{fact.type} is not lifecycle's"
     change = Change(message.customer_id, message.version, instant(message.recorded_at, "recorded_at"))
+    if isinstance(message, StatusChanged | DealsChanged) and not 1 <= message.part <= message.parts:
+        raise ValueError(f"$.part: is {message.part} of {message.parts}")
     match message:
         case StatusChanged():
             key, since = (message.customer_id,), instant(message.since, "since")
             states = ascending(since, message.states, ((s.stage, s.name, s.probability) for s in message.states), "states")
-            return change._replace(status=Rewrite(key, since, states))
+            return change._replace(status=Rewrite(key, since, states), part=message.part, parts=message.parts)
         case DealsChanged():
-            if not 1 <= message.part <= message.parts:
-                raise ValueError(f"$.part: is {message.part} of {message.parts}")
             deals = []
             for place, deal in enumerate(message.deals):
                 path, deal_key = f"deals[{place}]", (message.customer_id, deal.deal_id)
@@ -95,11 +95,20 @@ def instant(text: str, path: str) -> int:
 
 
 def gather(parts: Sequence[Change]) -> Change:
-    """The parts of one message as one: the states of a deal that goes on in the next part follow those before."""
+    """The parts of one message as one: the states of a history that goes on in the next part follow those before."""
+    statuses = [part.status for part in parts if part.status is not None]
     deals: dict[tuple[tuple[str, ...], int | None], Rewrite] = {}
     for deal in (deal for part in parts for deal in part.deals):
         before = deals.get((deal.key, deal.since))
         if before and before.states and deal.states and before.states[-1][0] >= deal.states[0][0]:
             raise ValueError(f"$.deals: {deal.key[-1]!r} does not go on where the part before ended")
         deals[deal.key, deal.since] = deal._replace(states=(before.states if before else ()) + deal.states)
-    return parts[-1]._replace(deals=tuple(deals.values()), part=1, parts=1)
+    return parts[-1]._replace(status=_joined(statuses), deals=tuple(deals.values()), part=1, parts=1)
+
+
+def _joined(parts: Sequence[Rewrite]) -> Rewrite | None:
+    """The parts of a status history as one."""
+    states = tuple(state for part in parts for state in part.states)
+    if any(earlier[0] >= later[0] for earlier, later in pairwise(states)):
+        raise ValueError("$.states: the status does not go on where the part before ended")
+    return parts[0]._replace(states=states) if parts else None

@@ -282,8 +282,11 @@ class _Batch:
         accepted = accept_all(before, [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)], self._policy)
         for refused in accepted.refused:
             self._refuse(origins.get(refused.origin), refused)
+        for known, over in accepted.beyond:
+            self._bury(origins[known.origin], "LimitExceeded", over.reason, over.path)
         entered = {event.origin for event in accepted.events if isinstance(event, FactAccepted)}
-        for origin in origins.keys() - {refused.origin for refused in accepted.refused}:
+        turned_away = {known.origin for known in (*accepted.refused, *(known for known, _ in accepted.beyond))}
+        for origin in origins.keys() - turned_away:
             self.outcomes[origin[0], "accepted" if origin in entered else "repeated"] += 1
         if not accepted.events:
             return

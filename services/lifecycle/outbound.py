@@ -74,6 +74,8 @@ def _published(customer_id: str, version: int, event: AnyEvent) -> published.Pub
                 assignment_id=event.assignment_id,
                 profile=event.profile,
                 contact=event.contact,
+                part=event.part,
+                parts=event.parts,
             )
         case RecordRevised():
             return published.RecordChanged(

@@ -9,6 +9,7 @@ import msgspec
 from events.values import format_instant
 from services.lifecycle.domain.events import AnyEvent, StatusRevised
 from services.lifecycle.domain.fold import Held, StatusShown
+from services.lifecycle.domain.parts import whole
 from services.lifecycle.domain.record import Record
 from services.lifecycle.outbound import deal_image, status_state
 
@@ -55,7 +56,7 @@ def _fields(struct: msgspec.Struct) -> dict[str, Any]:
 def _recorded(events: list[tuple[int, AnyEvent]]) -> list[tuple[Held[StatusShown], int]]:
     """The status history with the instant at which each state became known: a state that a revision keeps, keeps it."""
     history: list[tuple[Held[StatusShown], int]] = []
-    for _, event in events:
+    for _, event in whole(events):
         if isinstance(event, StatusRevised):
             known = dict(history)
             history = [(held, at) for held, at in history if held.at < event.since]

@@ -169,20 +169,26 @@ class Forecast:
         """One deal's history, published."""
         return self.publish(self.deals(customer, change(deal_id, *states), recorded=recorded))[0]
 
-    def status(self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None) -> Record:
-        """A record's status from an instant on, published."""
+    def statuses(
+        self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None, part: int = 1, parts: int = 1
+    ) -> StatusChanged:
+        """A message about a record's status from an instant on, recorded then unless told."""
         shown = Status(stage=stage, name=name, probability=0)
-        state = StatusState(effective_at=at, cause=CAUSE, stage=stage, name=name, probability=0)
-        message = StatusChanged(
+        return StatusChanged(
             customer_id=customer,
             version=self.version(customer),
             recorded_at=recorded or at,
             cause=CAUSE,
             since=at,
-            states=(state,),
+            states=(StatusState(effective_at=at, cause=CAUSE, stage=stage, name=name, probability=0),),
             current=shown,
+            part=part,
+            parts=parts,
         )
-        return self.publish(message)[0]
+
+    def status(self, customer: str, at: str, stage: Stage, name: str, *, recorded: str | None = None) -> Record:
+        """A record's status from an instant on, published."""
+        return self.publish(self.statuses(customer, at, stage, name, recorded=recorded))[0]
 
     def reps(self, version: int, effective_from: str, reps: Iterable[Rep]) -> None:
         """A version of the directory, published and read."""

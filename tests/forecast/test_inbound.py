@@ -14,7 +14,9 @@ from events.codec import encode
 from events.published import DealsChanged, RecordChanged, Status
 from events.record import Message
 from events.topics import LIFECYCLE
+from events.values import parse_instant
 from services.forecast import view
+from services.forecast.periods import FOREVER
 from tests.forecast.harness import CAUSE, NOW, Forecast, change, image
 
 DAY = "2017-03-01T00:00:00Z"
@@ -146,6 +148,32 @@ def test_a_history_that_goes_on_with_the_same_since_is_one(forecast: Forecast) -
     forecast.publish(first, second)
     forecast.settle()
     assert [state["valid_from"] for state in forecast.get("/v1/deals/opportunity:1", customer_id="acme")["history"]] == [DAY, LATER]
+
+
+def test_the_parts_of_a_status_history_take_effect_together(forecast: Forecast) -> None:
+    forecast.status("acme", DAY, "lead", "New", recorded=DAY)
+    states = [(DAY, "Qualified"), (LATER, "Unqualified"), (NOW, "Dead")]
+    messages = [
+        forecast.statuses("acme", at, "lead", name, recorded=LATER, part=n, parts=3) for n, (at, name) in enumerate(states, 1)
+    ]
+    forecast.publish(*messages[:2])
+    forecast.settle()
+    forecast.crash()
+    assert status_history(forecast) == [(parse_instant(DAY), "New")]
+    forecast.publish(*messages)
+    forecast.settle()
+    assert status_history(forecast) == [(parse_instant(at), name) for at, name in states]
+    assert forecast.get("/v1/status")["dead_letters"] == 0
+
+
+def status_history(forecast: Forecast) -> list[tuple[int, str]]:
+    """What is known now of the record's status."""
+    with forecast.ledger.transaction() as cursor:
+        cursor.execute(
+            "SELECT valid_from, name FROM status_history WHERE recorded_to = ? AND customer_id = 'acme' ORDER BY valid_from",
+            (FOREVER,),
+        )
+        return [(at, name) for at, name in cursor.fetchall()]
 
 
 def test_parts_that_never_become_whole_are_dead_letters(forecast: Forecast) -> None:

@@ -15,8 +15,8 @@ from events.record import Message, Record
 from events.reference import Rep
 from events.values import Price, day_start, format_instant
 from handoff.errors import USAGE, CommandError
-from handoff.importing.csv_file import Rejected
 from handoff.importing.maven import Export, read_export
+from handoff.importing.rejected import Rejected
 
 NOW = day_start(date(2026, 1, 1))
 REAL = Path(__file__).parents[3] / "shared" / "data" / "maven"

@@ -1,6 +1,7 @@
 """From records to records: what lifecycle takes in, sends home, refuses, and publishes."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -9,11 +10,22 @@ import pytest
 
 from events.bus.partitioner import crc32, murmur2
 from events.codec import Fact, content
-from events.facts import ActivityLogged, FactRef, LeadCreated, LeadRecycled, OpportunityCreated, OpportunityWon, OwnerSet, StatusSet
+from events.facts import (
+    ActivityLogged,
+    FactRef,
+    LeadCreated,
+    LeadRecycled,
+    OpportunityCreated,
+    OpportunityWon,
+    OrderPlaced,
+    OwnerSet,
+    StatusSet,
+)
 from events.published import DealsChanged, RecordChanged, StatusChanged
 from events.record import Message
 from events.topics import LEAD, MOVED, VALUE_BYTES_MAX
 from events.values import Money, Price, parse_instant
+from services.lifecycle.domain.limits import DOCUMENTS_MAX
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
 Eur = Callable[[str], Price]
@@ -239,3 +251,20 @@ def test_a_status_that_the_table_has_is_no_poison(lifecycle: Any, eur: Eur) -> N
     lifecycle.publish("crm.status.set.v1", StatusSet(customer_id="acme", status="In Discussion", actor="bob"), DAY_2)
     lifecycle.settle()
     assert lifecycle.published()[-1].data.current.name == "In Discussion"
+
+
+def test_what_is_too_much_for_a_record_is_a_dead_letter_and_the_rest_goes_on(lifecycle: Any, eur: Eur) -> None:
+    for number in range(DOCUMENTS_MAX + 2):
+        order = OrderPlaced(
+            customer_id="acme", order_id=f"p{number}", opportunity_id="none", amount=Money(amount=Decimal(1), currency="EUR")
+        )
+        lifecycle.publish("crm.order.placed.v1", order, DAY_1)
+    lifecycle.publish("crm.opportunity.created.v1", opportunity("acme", eur("1000"), "another"), DAY_2)
+    lifecycle.settle()
+    letters = [dict(letter.headers) for letter in lifecycle.letters()]
+    assert [letter["dl_error"] for letter in letters] == [b"LimitExceeded"] * 2
+    assert letters[0]["dl_reason"].startswith(b"the deal 'opportunity:none' of 'acme' would have more than 500 documents")
+    assert lifecycle.counted("crm.order.v1", "accepted") == DOCUMENTS_MAX
+    assert lifecycle.counted("crm.order.v1", "LimitExceeded") == 2
+    record = lifecycle.store.load(murmur2(b"acme", 4), ["acme"], lifecycle.policy)["acme"]
+    assert set(record.fold.images) == {"opportunity:none", "opportunity:another"}

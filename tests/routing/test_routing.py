@@ -19,6 +19,13 @@ from tests.routing.words import CAUSE, CONTACT, NEW, NOON, PROSPECT, SECOND, pro
 GERMAN = Profile(country="DE", employees=20)
 
 
+def test_a_status_that_is_told_in_parts_is_routed_once_and_with_the_last(routing: Routing) -> None:
+    for part in (1, 2, 3):
+        routing.says(status_changed("acme", part, profile=GERMAN, part=part, parts=3))
+    routing.settle()
+    assert [fact.id for fact in routing.facts()] == ["acme/0000000003/1"]
+
+
 def test_a_lead_gets_a_rep_and_everybody_learns_why(routing: Routing) -> None:
     routing.says(status_changed("acme", 1, profile=GERMAN, contact=CONTACT))
     routing.settle()

@@ -56,7 +56,10 @@ class Change(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatusRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
-    """The status history is ``states`` from ``since`` on; ``previous`` and ``current`` are the status now, before and after."""
+    """The status history is ``states`` from ``since`` on; ``previous`` and ``current`` are the status now, before and after.
+
+    Part ``part`` of ``parts`` that count as one.
+    """
 
     TOPIC: ClassVar[str] = "status"
 
@@ -68,6 +71,8 @@ class StatusRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
     assignment_id: str | None
     profile: Profile
     contact: Contact | None
+    part: int = 1
+    parts: int = 1
 
 
 class RecordRevised(Change, frozen=True, kw_only=True, omit_defaults=True):

@@ -68,7 +68,7 @@ def count(documents: Documents, state: DealStateName) -> Count:
     currency = priced[0][0].currency
     conflicts = tuple(sorted({money.currency for _, document in priced for money in _monies(document)} - {currency}))
     chosen, total = _basis(documents, state, currency)
-    main = _highest(chosen, currency)
+    main = _highest(chosen, currency) if total is None else chosen[0]
     if total is not None:
         figures = Figures(total, total, total, total, total, total)
     elif main is not None:
@@ -100,9 +100,9 @@ def _monies(document: AnyDocument) -> list[Money]:
 
 def _basis(documents: Documents, state: DealStateName, currency: str) -> tuple[list[AnyDocument], int | None]:
     """The documents that count, and the one figure of every category where there is one."""
-    orders = [order for order in documents.live_orders if _minor(order.amount, currency) is not None]
+    orders = [(order, minor) for order in documents.live_orders if (minor := _minor(order.amount, currency)) is not None]
     if orders and (documents.sold or documents.only_credits):
-        return [*orders], sum(_minor(order.amount, currency) or 0 for order in orders)
+        return [order for order, _ in orders], sum(minor for _, minor in orders)
     opportunity = documents.opportunity
     quotes = [quote for quote in documents.live_quotes if _minor(quote.amount, currency) is not None]
     if state == "won":

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 from rpds import HashTrieMap
 
@@ -33,15 +32,14 @@ from services.lifecycle.domain.events import (
 )
 from services.lifecycle.domain.fold import EMPTY, Fold, Folded, fold_of, held_since, plus, revised_since
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
+from services.lifecycle.domain.limits import Excess, excess, too_many
 from services.lifecycle.domain.order import key_of
+from services.lifecycle.domain.parts import deals_in_parts, statuses_in_parts
 from services.lifecycle.domain.state import Policy, State
 from services.lifecycle.domain.status import Verdict
 
 Origin = tuple[str, int, int]
 """The record that a fact came in: topic, partition, offset."""
-
-PART_BYTES_MAX: Final = 512 * 1024
-"""A longer message about deals is split into parts (DESIGN 4)."""
 
 
 class Known(Struct, frozen=True):
@@ -71,11 +69,15 @@ class Record(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """What facts brought about. ``refused``: of two facts of one identity the one that is not the fact (FOLD.md 2)."""
+    """What facts brought about. ``refused``: of two facts of one identity the one that is not the fact (FOLD.md 2).
+
+    ``beyond``: facts that are not taken in, because the record would become too large.
+    """
 
     record: Record
     events: Sequence[AnyEvent] = ()
     refused: Sequence[Known] = ()
+    beyond: Sequence[tuple[Known, Excess]] = ()
 
 
 def accept(record: Record, fact: Fact, origin: Origin, policy: Policy) -> Accepted:
@@ -108,6 +110,11 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     refs = {FactRef(source=each.fact.source, id=each.fact.id) for each in accepted}
     replaced = [record.known[ref].fact for ref in refs if ref in record.known]
     folded = plus(record.fold, [known[ref].fact for ref in refs], policy, without=replaced)
+    over = too_many(record.customer_id, len(known)) or excess(record.customer_id, folded)
+    if over is not None:
+        if len(arrivals) == 1:
+            return Accepted(record, beyond=[(accepted[0], over)])
+        return _one_by_one(record, arrivals, policy)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
     events: list[AnyEvent] = [
         FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin, tables=through) for each in accepted
@@ -117,6 +124,20 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     events += changes(record, folded, known, [each.fact for each in accepted], cause, recorded_at)
     after = Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at, through)
     return Accepted(after, events, refused)
+
+
+def _one_by_one(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: Policy) -> Accepted:
+    """The same where not all of them can be taken in."""
+    events: list[AnyEvent] = []
+    refused: list[Known] = []
+    beyond: list[tuple[Known, Excess]] = []
+    for arrival in arrivals:
+        accepted = accept_all(record, [arrival], policy)
+        record = accepted.record
+        events += accepted.events
+        refused += accepted.refused
+        beyond += accepted.beyond
+    return Accepted(record, events, refused, beyond)
 
 
 def late(record: Record, facts: Sequence[Fact]) -> int:
@@ -167,9 +188,7 @@ def changes(
     before, after = record.fold, folded.fold
     assert after.state is not None
     newest = None if folded.again or len(facts) > 1 else facts[-1]
-    status = _status(before, after, after.state, cause, recorded_at)
-    if status is not None:
-        yield status
+    yield from _status(before, after, after.state, cause, recorded_at)
     if before.state is not None:  # a new record is told whole by its first status
         revised = _record(before.state, after, after.state, facts, cause, recorded_at)
         if revised is not None:
@@ -179,22 +198,26 @@ def changes(
     yield from _verdicts(before.state, after.state, newest, known, cause, recorded_at)
 
 
-def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: int) -> StatusRevised | None:
+def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: int) -> Iterator[StatusRevised]:
     since = revised_since(before.statuses, after.statuses, lambda old, new: old == new)
     if since is None:
-        return None
-    return StatusRevised(
-        recorded_at=recorded_at,
-        cause=cause,
-        since=since,
-        states=held_since(after.statuses, since),
-        previous=before.statuses[-1].what if before.statuses else None,
-        current=after.statuses[-1].what,
-        owner=state.owner.rep_id,
-        assignment_id=state.owner.assignment_id,
-        profile=state.profile,
-        contact=state.contact,
-    )
+        return
+    parts = statuses_in_parts(held_since(after.statuses, since))
+    for number, states in enumerate(parts, start=1):
+        yield StatusRevised(
+            recorded_at=recorded_at,
+            cause=cause,
+            since=since if number == 1 else states[0].at,
+            states=states,
+            previous=before.statuses[-1].what if before.statuses else None,
+            current=after.statuses[-1].what,
+            owner=state.owner.rep_id,
+            assignment_id=state.owner.assignment_id,
+            profile=state.profile,
+            contact=state.contact,
+            part=number,
+            parts=len(parts),
+        )
 
 
 def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], cause: Cause, recorded_at: int) -> RecordRevised | None:
@@ -235,31 +258,9 @@ def _deals(before: Fold, after: Fold, touched: Collection[str], cause: Cause, re
             states = tuple(ImageHeld(held.at, held.what) for held in held_since(history, since))
             revised.append(DealRevised(deal, since if history else None, states))
     if revised:
-        parts = _parts(sorted(revised, key=lambda deal: deal.deal_id))
+        parts = deals_in_parts(sorted(revised, key=lambda deal: deal.deal_id))
         for number, deals in enumerate(parts, start=1):
             yield DealsRevised(recorded_at=recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
-
-
-def _parts(deals: Sequence[DealRevised]) -> list[tuple[DealRevised, ...]]:
-    """The deals in parts of a bounded size; a deal whose own history is longer goes on in the next part, from there on."""
-    if sum(len(deal.states) for deal in deals) <= 20:
-        return [tuple(deals)]
-    parts: list[list[DealRevised]] = [[]]
-    free = PART_BYTES_MAX
-    for deal in deals:
-        chunk: list[ImageHeld] = []
-        since = deal.since
-        for state in deal.states:
-            size = 2 * len(msgspec.json.encode(state))  # published money and instants are longer than stored ones
-            if size > free and (chunk or parts[-1]):
-                if chunk:
-                    parts[-1].append(DealRevised(deal.deal_id, since, tuple(chunk)))
-                parts.append([])
-                chunk, since, free = [], state.at if chunk else since, PART_BYTES_MAX
-            chunk.append(state)
-            free -= size
-        parts[-1].append(DealRevised(deal.deal_id, since, tuple(chunk)))
-    return [tuple(part) for part in parts]
 
 
 def _handoffs(

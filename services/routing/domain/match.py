@@ -51,7 +51,7 @@ class Matched(Struct, frozen=True):
 def to_be_routed(message: StatusChanged | RecordChanged, rules: RuleSet) -> bool:
     """Whether the record has no owner at a stage where it should have one, or has come to a stage that is routed again."""
     if isinstance(message, StatusChanged):
-        if message.previous == message.current:  # only the past was corrected
+        if message.previous == message.current or message.part < message.parts:  # the past was corrected, or there is more to come
             return False
         return (message.owner is None and message.current.stage in ROUTED_STAGES) or comes_again(message, rules)
     return message.owner is None and message.status.stage in ROUTED_STAGES

@@ -9,7 +9,8 @@ from events.codec import Fact
 from events.facts import Contact, Split
 from services.lifecycle.domain.events import DealsRevised, FactAccepted, HandoffProgressed, RecordRevised, StatusRevised
 from services.lifecycle.domain.fold import fold_of
-from services.lifecycle.domain.record import PART_BYTES_MAX, Record, accept, accept_all, late, restore
+from services.lifecycle.domain.parts import PART_BYTES_MAX
+from services.lifecycle.domain.record import Record, accept, accept_all, late, restore
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from tests.lifecycle.domain.claims import (
