@@ -24,6 +24,7 @@ from handoff.commands import (
     mass_change,
     send,
     status,
+    statuses,
     tail,
     topics,
     up,
@@ -51,6 +52,7 @@ app.command()(customers.customers)
 app.add_typer(mass_change.app, name="mass-change")
 app.command()(forecast.forecast)
 app.command()(explain.explain)
+app.add_typer(statuses.app, name="statuses")
 
 
 def main() -> int:

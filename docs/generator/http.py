@@ -82,6 +82,11 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " `would-change` or `would-not` in a preview; then `stayed` (no command), `pending` (not taken in yet), `effective` or"
         " `no-effect`. Or CSV where `Accept` or `format` asks for it: the whole list then."
     ),
+    ("lifecycle", "/v1/statuses"): (
+        "`version`, `effective_from` and `until` (null: the beginning, no end yet), `in_force` (now), `author`, `recorded_at`,"
+        " `comment`, `opportunities_enabled`, `statuses` (each with the keys of a"
+        " [status table](../how-to/describe-your-process.md#the-table)), `triggers`, `versions` (all that are known), `problems`."
+    ),
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"
         " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
@@ -132,10 +137,8 @@ def operations(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
 def _service(name: str, openapi: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> str:
     schemas = openapi.get("components", {}).get("schemas", {})
     models |= {key: schema for key, schema in schemas.items() if key not in ("HTTPValidationError", "ValidationError")}
-    routes = [
-        _route(name, method, path, operation) for method, path, operation in operations(openapi) if not path.startswith(_COMMON)
-    ]
-    common = ", ".join(code(path) for _, path, _ in operations(openapi) if path.startswith(_COMMON))
+    routes = [_route(name, method, path, operation) for method, path, operation in operations(openapi) if path not in _COMMON]
+    common = ", ".join(code(path) for _, path, _ in operations(openapi) if path in _COMMON)
     return "\n".join([f"## {name}\n\nBesides {common}:\n", *routes])
 
 

@@ -17,7 +17,7 @@ def page() -> str:
 
 A record is at a stage (lead, prospect, customer) and has a status of that stage. Statuses further down are further. The probability is
 that of a deal at this status, unless its documents name one. This is the built-in table, version 0: it holds until the first version
-of your own does.
+of your own does ([describe your sales process](../how-to/describe-your-process.md)).
 
 {table(("stage", "status", "probability in percent", "target duration", "follow up after"), rows)}
 ## What sets a status

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
-from services.lifecycle import health, intake, listing, problems
+from services.lifecycle import health, intake, listing, matrix, problems
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.metrics import Senders, intake_counter
@@ -51,6 +51,7 @@ def create_app(
     problems.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))
+    app.include_router(matrix.router(tables, clock))
     if publisher is not None:
         app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))
     if mass is not None:

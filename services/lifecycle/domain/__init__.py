@@ -3,5 +3,5 @@
 Read in this order: ``order`` (which fact comes first), ``table`` (the statuses), ``links`` (which documents make a deal),
 ``documents``, ``figures`` and ``deals`` (a deal at a point), ``status``, ``handoffs`` and ``activity`` (the record's
 status, its assignments, when anything last happened), ``state`` (one step), ``fold`` (the history), ``record`` (decide and evolve),
-``summary`` (a record in one line).
+``refold`` (a status table that comes late), ``summary`` (a record in one line). ``process`` says which tables are right.
 """

@@ -132,6 +132,14 @@ class Tables(Struct, frozen=True, dict=True):
             found = table
         return found
 
+    def until(self, table: StatusTable) -> int | None:
+        """When a version ends to hold, because the next one takes over (nanoseconds): None where none does yet.
+
+        A version whose instant another one has taken ends when it begins.
+        """
+        place = self.versions.index(table)
+        return next((later.effective_from for later in self.versions[place + 1 :]), None)
+
     def knows(self, name: str) -> bool:
         """Whether any version has the status."""
         return any(table.row(name) for table in self.versions)
