@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults bench check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties bench check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test-long: $(STAMP) ## The tests that play, kill and freeze for long: the tutori
 KILLS ?= 60
 faults: $(STAMP) ## Kill, freeze and restart everything under load, and check every output: make faults KILLS=20 SEED=1
 	@$(BIN)/pytest -q tests/faults -m faults --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+HISTORIES ?= 100000
+properties: $(STAMP) ## Tell random histories to the fold, against a second fold: make properties HISTORIES=2000 SEED=1
+	@$(BIN)/pytest -q -n 2 tests/lifecycle/domain -m properties --histories $(HISTORIES) --seed $(or $(SEED),$(shell date +%s))
 
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench
