@@ -22,6 +22,8 @@ GAP: Final = "  "
 FOLDED: Final = 8
 """How narrow a column of text may become."""
 PIPE_SECONDS: Final = 5.0
+ROWS_SHOWN: Final = 20
+"""How many rows of a table are shown unless all are asked for."""
 
 
 def out() -> Console:
@@ -101,6 +103,20 @@ def money(amount: Mapping[str, Any] | None) -> str:
 def figure(amount: str | None) -> str:
     """A decimal string with its thousands set apart, and without decimals that say nothing."""
     return "" if amount is None else f"{Decimal(amount):,}".removesuffix(".00")
+
+
+def duration(seconds: float) -> str:
+    """How long something took, for people: in the largest unit of which it is at least one."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= unit:
+            return f"{seconds / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{seconds:.0f} s"
+
+
+def cut(what: str, found: Sequence[object], limit: int | None) -> str:
+    """The title of a table that shows the last ones only."""
+    shorter = limit is not None and len(found) > limit
+    return f"{what}: the last {limit} of {len(found)} (--all shows the others)" if shorter else what
 
 
 def day_or_time(instant: str | None) -> str:

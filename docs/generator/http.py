@@ -29,7 +29,7 @@ and for wrong parameters `errors`, a list of `parameter` and `detail`.
 | status | when |
 |---|---|
 | 202 | what was posted is in Kafka; what it comes to is found out a moment later |
-| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast) |
+| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, and a customer's record and timeline) |
 | 400 | a body is empty, incomplete, or not JSON |
 | 404 | there is no such customer, deal or path |
 | 413, 415 | a body is too large, or of another content type |
@@ -45,9 +45,22 @@ and for wrong parameters `errors`, a list of `parameter` and `detail`.
 
 _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
     ("lifecycle", "/v1/customers/{customer_id}"): (
-        "`customer_id`, `stage`, `status`, `probability`, `owner`, `assignment_id`, `version`, `facts` (how many), `recorded_at`,"
-        " `profile` (as in [Profile](events.md#profile)), `deals` (each `deal_id`, `since` and the fields of"
-        " [DealImage](events.md#dealimage)), `history` (each `effective_at`, `recorded_at`, `stage`, `status`, `probability`, `cause`)."
+        "`customer_id`, `as_of` and `known_at` (null where they were not asked for), `stage`, `status`, `probability`, `owner`,"
+        " `assignment_id`, `version`, `facts` (how many), `recorded_at`, `profile` (as in [Profile](events.md#profile)), `contact`,"
+        " `bounces` (how often an assignment came to nothing), `deals` (each `deal_id`, `since` and the fields of"
+        " [DealImage](events.md#dealimage)), `handoffs` (each `assignment_id`, `rep_id`, `team`, `previous_rep`, `assigned_at`,"
+        " `accepted_at`, `seconds_to_accept`, `touched_at`, `seconds_to_touch`, `rejected_at`, `reason`, `recycled_at`, and `ended`:"
+        " null or `how`, `at`, `reason`, `successor`), `commands` (each `source`, `id`, `type`, `occurred_at`, `actor`, `effective`,"
+        " `rule`, `explanation`), `history` (each `effective_at`, `recorded_at`, `stage`, `status`, `probability`, `cause`)."
+        " How to: [read a record](../how-to/read-a-record.md)."
+    ),
+    ("lifecycle", "/v1/timeline/{customer_id}"): (
+        "`customer_id`, `as_of`, `known_at`, `version`, `facts` (how many in all), `timeline`, `next` (null on the last page). An"
+        " entry: `type`, `source`, `id`, `occurred_at`, `recorded_at`, `version`, `data`, `changed` (what of it there is: `status` and"
+        " `owner` with `from` and `to`, `profile` (names of fields), `deals` (each `deal_id` and fields with `from` and `to`),"
+        " `handoffs` (each `assignment_id`, `rep_id`, `progress`, `reason`), `command` (`effective`, `rule`, `explanation`)), `late`,"
+        " `delay_seconds` (from when it happened until it was recorded), and `corrected`: null, or `since`, `together_with` (other late"
+        " facts), and what of it there is of `status`, `record`, `deals`, `handoffs`, `commands`. Or CSV."
     ),
     ("lifecycle", "POST /v1/events"): (
         "202 where any event went in, 422 (a problem) where none did. `accepted`, `refused` (how many), `detail` in words, and"

@@ -18,6 +18,14 @@ def wrong_parameters(request: Request, error: RequestValidationError) -> list[di
     return errors
 
 
+def once(request: Request) -> None:
+    """Refuse a parameter that is given twice: nothing says which one is meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RequestValidationError([{"loc": ("query", name), "msg": "is given more than once"} for name in twice])
+
+
 def _wording(error: Any, known: Sequence[str]) -> str:
     match error.get("type"):
         case "extra_forbidden":

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.progress import Progress
 from events.web.conditional import form_of, respond
+from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
 from services.forecast.answers import DealHistory, DealPage, Forecast, Pipeline
 from services.forecast.directory import Directories
@@ -27,7 +28,7 @@ def create_app(
     clock: Callable[[], int],
 ) -> FastAPI:
     """The application. It reads; whatever changes a figure comes through Kafka. ``clock``: nanoseconds since 1970."""
-    app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(_once)])
+    app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(once)])
     problems.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
     app.include_router(health.router(readers, directories, progress, registry))
@@ -77,14 +78,6 @@ def _answers(model: type[Any], *, csv: bool = True) -> dict[int | str, dict[str,
         304: {"description": "The answer is the one whose ETag was sent"},
         422: {"description": "A parameter is wrong", "content": {problems.MEDIA_TYPE: {}}},
     }
-
-
-def _once(request: Request) -> None:
-    """Refuse a parameter that is given twice: nothing says which one is meant."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise problems.InvalidParameterError(twice[0], "is given more than once")
 
 
 async def _directory_unknown(_: Request, error: Exception) -> JSONResponse:

@@ -2,34 +2,20 @@
 
 import time
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Annotated, Any
 
-import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Path
-from fastapi.responses import Response
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
-from services.lifecycle import health, intake, listing, matrix, problems
+from services.lifecycle import health, intake, listing, matrix, problems, records
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.metrics import Senders, intake_counter
 from services.lifecycle.publishing import Publisher
-from services.lifecycle.reading import customer_view
+from services.lifecycle.records import Json
 from services.lifecycle.store import Store
 from services.lifecycle.sweep import Sweep
 from services.lifecycle.tables import StatusTables
-
-
-class Json(Response):
-    """JSON by msgspec: decimals and instants as they are published."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return msgspec.json.encode(content)
 
 
 def create_app(
@@ -56,14 +42,5 @@ def create_app(
         app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))
     if mass is not None:
         app.include_router(mass_change.router(mass))
-
-    @app.get("/v1/customers/{customer_id:path}", dependencies=[Depends(problems.no_parameters)])
-    def customer(customer_id: Annotated[str, Path(min_length=1, max_length=200)]) -> Json:
-        """A customer's record: stage, status, owner, deals, and the history of its status."""
-        shard = murmur2(customer_id.encode(), store.shards)
-        record = store.load(shard, [customer_id], tables.policy).get(customer_id)
-        if record is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"no fact of a customer {customer_id!r} has been taken in")
-        return Json(customer_view(record, store.events_of(shard, customer_id)), headers={"ETag": f'W/"{record.version}"'})
-
+    app.include_router(records.router(store, lambda: tables.policy))
     return app

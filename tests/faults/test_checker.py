@@ -13,7 +13,7 @@ from events.bus.memory import drain
 from events.record import Message, Record
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, TOPICS
 from events.values import NANOSECONDS, format_instant
-from services.lifecycle.reading import customer_view
+from services.lifecycle.reading import NOW, customer_view, read
 from services.routing.domain.story import Assigned
 from tests.faults import gathering
 from tests.faults.checker import findings
@@ -76,9 +76,8 @@ def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
     store, policy = lifecycle.store, lifecycle.policy
     customers = gathering.customers_of(lifecycle.path)
     records = {}
-    for shard, customer in customers:
-        record = store.load(shard, [customer], policy)[customer]
-        records[customer] = customer_view(record, store.events_of(shard, customer))
+    for _, customer in customers:
+        records[customer] = customer_view(read(store, customer, NOW, policy))
     return Evidence(
         sent=sent,
         logs=logs,

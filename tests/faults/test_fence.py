@@ -27,7 +27,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
-from services.lifecycle.reading import customer_view
+from services.lifecycle.reading import NOW, customer_view, read
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from tests.conftest import excuse
@@ -139,9 +139,8 @@ def evidence_of(workers: Workers, sent: list[Item]) -> Evidence:
     try:
         customers = gathering.customers_of(workers.path)
         records = {}
-        for shard, customer in customers:
-            record = store.load(shard, [customer], POLICY)[customer]
-            records[customer] = customer_view(record, store.events_of(shard, customer))
+        for _, customer in customers:
+            records[customer] = customer_view(read(store, customer, NOW, POLICY))
         return Evidence(
             sent=sent,
             logs=gathering.read_logs(workers.bus, "gathering"),

@@ -128,6 +128,10 @@ def test_the_forecast_of_a_period(services: dict[str, Any], handoff: Callable[..
     assert services["forecast"].asked == ["/v1/forecast?period=2017-Q2"]
 
 
+NOTHING_SPECIAL: dict[str, Any] = {"as_of": None, "known_at": None, "bounces": 0, "handoffs": [], "commands": []}
+"""What a record says to which nothing of the kind has happened."""
+
+
 def test_a_customer_with_more_deals_than_are_shown(services: dict[str, Any], handoff: Callable[..., Any]) -> None:
     def deal(number: int) -> dict[str, Any]:
         return {
@@ -150,6 +154,7 @@ def test_a_customer_with_more_deals_than_are_shown(services: dict[str, Any], han
         "owner": None,
         "version": 7,
         "facts": 21,
+        **NOTHING_SPECIAL,
         "deals": [deal(number) for number in range(1, 22)],
         "history": [{**state, "cause": {"source": "crm", "id": "1", "type": "crm.opportunity.created.v1"}}],
     }
@@ -235,7 +240,14 @@ def test_a_state_that_a_late_fact_told_says_when_it_became_known(services: dict[
         }
 
     history = [state("01", "02-01"), state("02", "02-03"), state("03", "02-02"), state("04", "02-02")]
-    record = {"customer_id": "c", "stage": "prospect", "status": "In Discussion", "probability": 20, "owner": None}
+    record = {
+        "customer_id": "c",
+        "stage": "prospect",
+        "status": "In Discussion",
+        "probability": 20,
+        "owner": None,
+        **NOTHING_SPECIAL,
+    }
     services["lifecycle"].says("/v1/customers/c", {**record, "version": 7, "facts": 4, "deals": [], "history": history})
     lines = handoff("customer", "c").out.splitlines()
     assert lines[4].split()[-1] == "known"
@@ -243,3 +255,55 @@ def test_a_state_that_a_late_fact_told_says_when_it_became_known(services: dict[
         ["crm.opportunity.created.v1", "2017-02-03"],
         ["crm.opportunity.created.v1"],
     ]
+
+
+def test_a_record_of_the_past_with_its_hand_offs_and_a_refused_command(
+    services: dict[str, Any], handoff: Callable[..., Any]
+) -> None:
+    handed = {"assigned_at": "2026-03-01T09:00:01Z", "rep_id": "ann", "seconds_to_accept": 630.5, "seconds_to_touch": None}
+    ended = {"how": "rejected", "at": "2026-03-02T09:00:00Z", "reason": "on holiday", "successor": None}
+    taken = {"how": "superseded", "at": "2026-03-03T00:00:00Z", "reason": None, "successor": "cy"}
+    record = {
+        "customer_id": "c",
+        "as_of": "2026-03-31T21:59:59.999999999Z",
+        "known_at": "2026-04-01T00:00:00Z",
+        "stage": "lead",
+        "status": "New",
+        "probability": 0,
+        "owner": "bob",
+        "facts": 4,
+        "version": 9,
+        "bounces": 1,
+        "deals": [],
+        "handoffs": [
+            {**handed, "ended": ended},
+            {**handed, "assigned_at": "2026-03-02T09:00:01Z", "rep_id": "bob", "seconds_to_touch": 7200, "ended": taken},
+        ],
+        "commands": [
+            {
+                "occurred_at": "2026-03-04T00:00:00Z",
+                "type": "crm.status.reverted.v1",
+                "actor": "eva",
+                "effective": False,
+                "explanation": "the record is a lead: a revert can go to nothing",
+            },
+            {"occurred_at": "2026-03-05T00:00:00Z", "type": "crm.owner.set.v1", "actor": "eva", "effective": True},
+        ],
+        "history": [],
+    }
+    services["lifecycle"].says("/v1/customers/c", record)
+    asked = ("--as-of", "2026-03-31", "--known-at", "2026-04-01T00:00:00Z")
+    lines = handoff("customer", "c", *asked).out.splitlines()
+    assert lines[1:4] == [
+        "as of 2026-03-31T21:59:59.999999999Z",
+        "as it was known at 2026-04-01T00:00:00Z",
+        "owner bob; 4 facts, version 9; bounced 1 x",
+    ]
+    assert [" ".join(line.split()) for line in lines[5:9]] == [
+        "Hand-offs",
+        "assigned to accepted touched ended",
+        "2026-03-02 09:00:01 bob after 10.5 min after 2 h superseded by cy 2026-03-03",
+        "2026-03-01 09:00:01 ann after 10.5 min rejected 2026-03-02 09:00:00 (on holiday)",
+    ]
+    assert " ".join(lines[12].split()) == "2026-03-04 crm.status.reverted.v1 eva the record is a lead: a revert can go to nothing"
+    assert services["lifecycle"].asked[-1] == "/v1/customers/c?as_of=2026-03-31&known_at=2026-04-01T00%3A00%3A00Z"

@@ -41,11 +41,18 @@ class Lifecycle:
     """One worker of lifecycle over a memory bus. ``crash`` forgets it as it is and starts another on the same database."""
 
     def __init__(
-        self, path: Path, *, seed: int | None = None, clock: Callable[[], int] = lambda: 0, database: str = SQLITE
+        self,
+        path: Path,
+        *,
+        seed: int | None = None,
+        clock: Callable[[], int] = lambda: 0,
+        database: str = SQLITE,
+        zone: str = "UTC",
     ) -> None:
         self.path = path
         self.database = database
         self.clock = clock
+        self.zone = ZoneInfo(zone)
         self.bus = MemoryBus({topic.name: topic.partitions(SHARDS) for topic in TOPICS}, seed=seed)
         self.ids = itertools.count(1)
         self.stores: list[Store] = []
@@ -58,7 +65,7 @@ class Lifecycle:
         self.stores.append(store)
         self.registry = CollectorRegistry()
         self.counters = Counters.on(self.registry)
-        self.tables = StatusTables(self.bus, ZoneInfo("UTC"))
+        self.tables = StatusTables(self.bus, self.zone)
         worker = Inbound(store, self.tables, self.counters, cache_records=50, clock=self._now)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(

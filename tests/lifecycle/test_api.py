@@ -77,9 +77,10 @@ def test_ready_only_while_it_works(lifecycle: Any, http: TestClient) -> None:
 
 
 def test_a_parameter_that_does_not_exist(http: TestClient) -> None:
-    answer = http.get("/v1/customers/acme?as_of=2026-01-01")
+    answer = http.get("/v1/customers/acme?asof=2026-01-01")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
-    assert answer.json()["errors"] == [{"parameter": "as_of", "detail": "is not a parameter of this resource: it has none"}]
+    detail = "is not a parameter of this resource (did you mean as_of?); these are: as_of, known_at"
+    assert answer.json()["errors"] == [{"parameter": "asof", "detail": detail}]
 
 
 @pytest.mark.parametrize("table", ["position", "dead_letter", "wake", "shard_{shard:03d}_events"])
