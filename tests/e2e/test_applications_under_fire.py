@@ -1,4 +1,4 @@
-"""The bank's loan applications on the real stack, while its services are killed: the figures are exact all the same.
+"""The bank's loan applications on the real stack, while importer and services are killed: the figures are exact all the same.
 
 Deals are asked of forecast over HTTP; what no service answers yet (the funnel, the medians) is read from the records in lifecycle's
 store, as the domain folds them.
@@ -29,7 +29,7 @@ from services.lifecycle.store import Store
 from tests.handoff.test_up import Up
 
 from .applications import APPLICATIONS, CLOSED, FACTS, LOG, MISSING, OPEN_AT, STAGES, UNQUOTED, Figures, Open
-from .test_import_under_fire import customers, kill_at_random, settled
+from .test_import_under_fire import customers, kill_at_random, settled, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -45,13 +45,14 @@ def test_killed_services_lose_and_double_nothing(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
     up.start()
     try:
+        Import(up).kill_when_it_publishes()
         importing = Import(up)
         kill_at_random(up, importing.process)
         importing.check()
         settled(up)
         check(up)
-        again = Import(up)
-        again.check()
+        for again in [Import(up), Import(up)]:  # at the same time
+            again.check()
         settled(up)
         check(up)
     finally:
@@ -92,15 +93,28 @@ class Import:
             if status.exists():
                 self.peak_kib = int(status.read_text().partition("VmHWM:")[2].split()[0])
 
+    def kill_when_it_publishes(self) -> None:
+        """kill -9 in the middle of it."""
+        wait_until(lambda: len(self.told) >= 2)
+        self.process.kill()
+        assert self._ended() == ("", -signal.SIGKILL)
+
+    def _ended(self) -> tuple[str, int]:
+        """What it answered, and its exit code."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        answer = self.process.stdout.read()
+        code = self.process.wait(10)
+        self._listening.join(10)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return answer, code
+
     def check(self) -> None:
         """It takes everything over, tells of it, and is small."""
-        assert self.process.stdout is not None
-        answer = json.loads(self.process.stdout.read())
-        assert self.process.wait(10) == 0
-        self._listening.join(10)
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
+        said, code = self._ended()
+        assert code == 0
+        answer = json.loads(said)
         print(answer, self.peak_kib)
         assert answer.pop("seconds") > 0
         assert answer == {"read": APPLICATIONS, "published": FACTS, "rejected": 0}
