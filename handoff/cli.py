@@ -22,6 +22,7 @@ from handoff.commands import (
     forecast,
     imports,
     mass_change,
+    process_map,
     send,
     status,
     statuses,
@@ -52,6 +53,7 @@ app.command()(customers.customers)
 app.add_typer(mass_change.app, name="mass-change")
 app.command()(forecast.forecast)
 app.command()(explain.explain)
+app.command()(process_map.process_map)
 app.add_typer(statuses.app, name="statuses")
 
 

@@ -4,7 +4,7 @@ In go the settings (where the services are), a path and its parameters; out come
 :class:`CommandError` with its detail: what does not exist is bad news (1), a wrong question is wrong usage (2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
@@ -15,6 +15,7 @@ from handoff.errors import NOT_WELL, USAGE, CommandError
 from handoff.settings import ServiceName, Settings, variable
 
 ANSWER_SECONDS_MAX: Final = 30.0
+SLOW_SECONDS_MAX: Final = 600.0
 STATUS_SECONDS_MAX: Final = 5.0
 """A service that cannot say how it is within this time is as good as down."""
 CONNECT_SECONDS_MAX: Final = 2.0
@@ -48,6 +49,10 @@ class Services:
         """The answer to a request that something be done."""
         return self._ask("POST", service, path, ANSWER_SECONDS_MAX, body=body)
 
+    def text(self, service: ServiceName, path: str, **parameters: Parameter) -> str:
+        """The answer as it came, from a resource that may take its time: it reads the whole store."""
+        return str(self._ask("GET", service, path, SLOW_SECONDS_MAX, parameters=parameters, read=lambda answer: answer.text))
+
     def status(self, service: ServiceName) -> Any:
         """What a service says of itself. Raises ``ServiceDown`` where it says nothing."""
         return self._ask("GET", service, "/v1/status", STATUS_SECONDS_MAX)
@@ -61,6 +66,7 @@ class Services:
         *,
         parameters: Mapping[str, Parameter] = MappingProxyType({}),
         body: Mapping[str, Any] | None = None,
+        read: Callable[[httpx2.Response], Any] = httpx2.Response.json,
     ) -> Any:
         url = self._settings.url(service)
         given = {name: value for name, value in parameters.items() if value is not None}
@@ -68,7 +74,7 @@ class Services:
         try:
             answer = self._http.request(method, f"{url}{path}", params=given, json=body, timeout=timeout)
             if answer.is_success:
-                return answer.json()
+                return read(answer)
         except (httpx2.HTTPError, ValueError) as error:
             raise ServiceDown(
                 f"{service} does not answer at {url} ({error}): start it with `handoff up`, "

@@ -29,12 +29,12 @@ and for wrong parameters `errors`, a list of `parameter` and `detail`.
 | status | when |
 |---|---|
 | 202 | what was posted is in Kafka; what it comes to is found out a moment later |
-| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, and a customer's record and timeline) |
+| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, process map, a customer's record and timeline) |
 | 400 | a body is empty, incomplete, or not JSON |
 | 404 | there is no such customer, deal or path |
 | 413, 415 | a body is too large, or of another content type |
 | 422 | a parameter is wrong, unknown or given twice, or nothing of a body can be accepted; `detail` says what would be right |
-| 503 | not ready (`/readyz`), the database cannot be asked, the directory was not read yet, or Kafka does not acknowledge; where there is a `Retry-After`, the same may be sent again after so many seconds |
+| 503 | not ready (`/readyz`), the database cannot be asked, the directory was not read yet, too many wait for a process map, or Kafka does not acknowledge; where there is a `Retry-After`, the same may be sent again after so many seconds |
 
 `/livez`, `/readyz`, `/metrics` and `/v1/status` are the same for every service:
 
@@ -99,6 +99,9 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         "`version`, `effective_from` and `until` (null: the beginning, no end yet), `in_force` (now), `author`, `recorded_at`,"
         " `comment`, `opportunities_enabled`, `statuses` (each with the keys of a"
         " [status table](../how-to/describe-your-process.md#the-table)), `triggers`, `versions` (all that are known), `problems`."
+    ),
+    ("lifecycle", "/v1/process-map.svg"): (
+        "`image/svg+xml`. [See how you really sell](../how-to/see-how-you-really-sell.md) explains the picture."
     ),
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generator import command_line, dead_letters, events, http, metrics, settings, statuses
+from docs.generator import command_line, dead_letters, events, http, metrics, process_map, settings, statuses
 
 FOLDER: Final = Path(__file__).parents[1] / "reference"
 _NOTE: Final = "<!-- Made from the code by `make docs`. Change the code, not this page. -->\n\n"
@@ -21,4 +21,4 @@ def pages() -> Mapping[str, str]:
         "dead-letters.md": dead_letters.page(),
         "statuses.md": statuses.page(),
     }
-    return {name: _NOTE + text.rstrip() + "\n" for name, text in made.items()}
+    return {name: _NOTE + text.rstrip() + "\n" for name, text in made.items()} | {"process-map.svg": process_map.svg()}

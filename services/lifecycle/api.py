@@ -11,6 +11,7 @@ from services.lifecycle import health, intake, listing, matrix, problems, record
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.metrics import Senders, intake_counter
+from services.lifecycle.process import api as process
 from services.lifecycle.publishing import Publisher
 from services.lifecycle.records import Json
 from services.lifecycle.store import Store
@@ -37,6 +38,7 @@ def create_app(
     problems.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))
+    app.include_router(process.router(store, lambda: tables.policy, clock))
     app.include_router(matrix.router(tables, clock))
     if publisher is not None:
         app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))

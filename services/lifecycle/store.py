@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
@@ -39,6 +39,7 @@ _VIEW_TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, ve
 _CUSTOMER_VIEW: Final = ("customer", 1)
 """The table of customers, and the version of what its lines say: a database that has an older one fills it anew."""
 _QUERY_VALUES_MAX: Final = 500
+_PAGE_ROWS: Final = 500
 _VERSION_MAX: Final = 2**63 - 1
 RECORD_TOPICS: Final = tuple(event.TOPIC for event in EVENTS)
 """The durable names of all events of records."""
@@ -137,6 +138,20 @@ class Store:
                 (customer_id, *RECORD_TOPICS),
             )
             return int(cursor.fetchone()[0])
+
+    def stream(self, shard: int, topics: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """All events of some topics of a shard (customer, bytes) in the order in which they were stored.
+
+        Page by page, each in a transaction of its own, so that nobody waits for whoever reads, however long that takes.
+        """
+        after = 0
+        page: list[Notification] = []
+        while after == 0 or len(page) == _PAGE_ROWS:
+            page = list(self._tables[shard].select_notifications(after + 1, _PAGE_ROWS, topics=topics))
+            if not page:
+                return
+            after = page[-1].id
+            yield from ((str(each.originator_id), each.state) for each in page)
 
     def has_forwarded(self, shard: int, name: str) -> bool:
         """Whether a message of that name was ever sent from a shard."""
