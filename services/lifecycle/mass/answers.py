@@ -1,13 +1,13 @@
 """What is said of batches and of the records in them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from events.values import format_instant
 from events.web.spreadsheet import csv_of, safe
 from services.lifecycle.domain.status import Verdict
-from services.lifecycle.mass.batches import WORKING, Batch, Batches, Entry
+from services.lifecycle.mass.batches import WORKING, Batch, Batches, Entry, Tally
 from services.lifecycle.mass.change import Standing
 from services.lifecycle.mass.runner import SOURCE, Runner
 
@@ -26,10 +26,11 @@ class Answers:
     def __init__(self, batches: Batches, runner: Runner) -> None:
         self._batches = batches
         self._runner = runner
+        self._applied: dict[str, tuple[Tally, Mapping[str, int]]] = {}
 
     def batch(self, batch: Batch) -> dict[str, Any]:
         """A batch: what is wanted, how many records it means and changes, and how far it is."""
-        tally = self._batches.tally(batch.id)
+        tally, rules = self._figures(batch)
         reverting = self._batches.reverting(batch.id)
         return {
             "id": batch.id,
@@ -45,12 +46,21 @@ class Answers:
             "previewed": tally.seen,
             "changing": tally.changing,
             "staying": tally.seen - tally.changing,
-            "staying_by_rule": self._batches.rules(batch.id),
+            "staying_by_rule": rules,
             "decided": tally.decided,
             "written": tally.written,
             "trouble": self._runner.trouble if batch.state in WORKING else None,
             "source": SOURCE,
         }
+
+    def _figures(self, batch: Batch) -> tuple[Tally, Mapping[str, int]]:
+        """How far it is, and how many stay by which rule. Of what is applied it is counted once: a list has many of them."""
+        if (known := self._applied.get(batch.id)) is not None:
+            return known
+        found = (self._batches.tally(batch.id), self._batches.rules(batch.id))
+        if batch.state == "applied":
+            self._applied[batch.id] = found
+        return found
 
     def records(self, batch: Batch, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Records of a batch: how each stood before and stands after, and what became of its command."""
