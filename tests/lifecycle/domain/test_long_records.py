@@ -121,7 +121,13 @@ def test_a_late_fact_folds_again_what_comes_after_it_only() -> None:
 
 def restored(facts: Sequence[Fact], policy: Policy) -> Record:
     """The record of some facts."""
-    return restore(CUSTOMER, [FactAccepted(recorded_at=0, fact=fact, origin=("topic", 0, 0)) for fact in facts], 0, 0, policy)
+    return restore(
+        CUSTOMER,
+        [FactAccepted(recorded_at=0, fact=fact, origin=("topic", 0, 0), tables=policy.tables.through) for fact in facts],
+        0,
+        0,
+        policy,
+    )
 
 
 def told_all(fold: Fold) -> Consumer:
