@@ -81,6 +81,21 @@ def read(headers: Headers, value: bytes, id_max: int = NAME_MAX) -> Envelope:
     return envelope
 
 
+def identity(headers: Headers, value: bytes) -> tuple[str, str] | None:
+    """The source and the id of an event, however wrong the rest of it may be; None where it does not say both."""
+    try:
+        named = _by_name(headers)
+        if _is_structured(named.get("content-type", b"application/json"), ""):
+            said = _identity_decoder().decode(value)
+            source, id_ = said.source, said.id
+        else:
+            source, id_ = named["ce_source"].decode(), named["ce_id"].decode()
+    except (Refusal, KeyError, ValueError, RecursionError):
+        return None
+    names = (source, id_)
+    return names if all(0 < len(name) <= NAME_MAX and not _CONTROL.search(name) for name in names) else None
+
+
 def read_json(decoder: Decoder[T], value: bytes, root: str) -> T:
     """The JSON as what the decoder makes of it. Raises :class:`Refusal` with the path from ``root`` on."""
     try:
@@ -190,6 +205,16 @@ def _not_utf8(headers: dict[str, bytes]) -> Refusal:
         except UnicodeDecodeError as error:
             return Refusal(f"is not UTF-8: {error.reason} at byte {error.start}", f"header ce_{name}")
     raise AssertionError("all headers are UTF-8")
+
+
+class _Identity(Struct):
+    id: str
+    source: str
+
+
+@cache
+def _identity_decoder() -> Decoder[_Identity]:
+    return Decoder(_Identity)
 
 
 @cache

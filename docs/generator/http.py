@@ -62,6 +62,14 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " `delay_seconds` (from when it happened until it was recorded), and `corrected`: null, or `since`, `together_with` (other late"
         " facts), and what of it there is of `status`, `record`, `deals`, `handoffs`, `commands`. Or CSV."
     ),
+    ("lifecycle", "/v1/events"): (
+        "`source`, `id`, `state` (taken in, on its way, refused), `lag`, `lag_seconds`, and `found`, one for each customer that has an"
+        " event of that name: `state`, `customer_id`, `topic`, `partition`, `offset`; of one that was taken in also `type`,"
+        " `occurred_at`, `recorded_at`, `version` (of the record), `late`, `changed` (what its arrival changed, and since when),"
+        " `together` (late facts that came in with it); of a refused one `error`, `reason`, `path`, `resolved`; of one on its way"
+        " `home`, the partition it goes to. 404, with the lag, where nothing is known of it yet."
+    ),
+    ("lifecycle", "/v1/events/{source}/{id}"): "as of `GET /v1/events`.",
     ("lifecycle", "POST /v1/events"): (
         "202 where any event went in, 422 (a problem) where none did. `accepted`, `refused` (how many), `detail` in words, and"
         " `events`, one for each in their order: `index`, `accepted` (true or false), `id`, `source`, `type`, then `customer_id` and"

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from events.bus import PositionLost
+from events.bus.letters import headers_of
 from events.record import Message, Record, TopicPartition
 
 
@@ -297,7 +298,7 @@ class Ledger:
             key=key,
             value=value,
             headers=(
-                *((name, bytes.fromhex(text)) for name, text in json.loads(headers)),
+                *headers_of(headers),
                 *((name, str(text).encode()) for name, text in why.items()),
             ),
             timestamp=timestamp,

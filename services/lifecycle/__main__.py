@@ -91,6 +91,8 @@ def run(settings: Settings, listener: socket.socket) -> int:
     except LookupError as error:
         log.error("%s", error)
         return 1
+    for looked in store.traces.fill():
+        log.info("the traces of events are being filled: %d so far", looked)
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
     worker = Inbound(store, tables, counters, cache_records=settings.cache_records, clock=clock)

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from events.bus.progress import Progress
-from services.lifecycle import health, intake, listing, matrix, problems, records
+from services.lifecycle import health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.metrics import Senders, intake_counter
@@ -40,6 +40,7 @@ def create_app(
     app.include_router(listing.router(store, lambda: tables.policy, clock))
     app.include_router(process.router(store, lambda: tables.policy, clock))
     app.include_router(matrix.router(tables, clock))
+    app.include_router(whereabouts.router(store, progress))
     if publisher is not None:
         app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))
     if mass is not None:

@@ -19,7 +19,7 @@ from events.facts import FactRef
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
-from services.lifecycle import customers
+from services.lifecycle import customers, trace
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
@@ -27,6 +27,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
+from services.lifecycle.trace import Spot, Traces
 from services.lifecycle.work import Wake, Work, ours
 
 _WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
@@ -57,8 +58,9 @@ class Store:
         with self.database.prepare():
             self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                for statement in (_WAKE_TABLE, _WAKE_INDEX, _FOLLOWED_TABLE, *customers.TABLES, _VIEW_TABLE):
+                for statement in (_WAKE_TABLE, _WAKE_INDEX, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, _VIEW_TABLE):
                     cursor.execute(statement)
+            self.traces: Final = Traces(self._begin, self._read, self._tables)
             self.ledger: Final = Ledger(
                 self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self.database.dialect
             )
@@ -165,9 +167,12 @@ class Store:
         last: dict[int, int] = {}
         with self.ledger.transaction(records, holding=work.followed) as cursor:
             for shard in sorted(work.events):  # always in this order, so that no two workers wait for each other
-                last[shard] = self._insert(cursor, shard, work.events[shard])
+                numbers = self._insert(cursor, shard, work.events[shard])
+                last[shard] = numbers[-1]
+                trace.write(cursor, ((name, Spot(shard, numbers[place])) for place, name in work.traces[shard]))
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
+                trace.write_refused(cursor, (letter.record for letter in work.letters))
             for customer_id, (shard, wake) in work.wakes.items():
                 _set_wake(cursor, shard, customer_id, wake)
             if work.lines:
@@ -179,13 +184,13 @@ class Store:
             )
         return last
 
-    def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
+    def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> Sequence[int]:
         try:
             numbers = self._tables[shard].append(cursor, events)
         except IntegrityError as error:
             raise Fenced(f"another worker has written to shard {shard}: {error}") from error
         assert numbers
-        return numbers[-1]
+        return numbers
 
     # ---------------------------------------------------------------------------------- status tables
 

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from events.bus.ledger import DeadLetter
 from events.facts import FactRef
+from services.lifecycle import trace
 from services.lifecycle.customers import Line
-from services.lifecycle.domain.events import AnyEvent
+from services.lifecycle.domain.events import AnyEvent, FactAccepted
 from services.lifecycle.domain.record import Accepted, Record
 from services.lifecycle.mapper import FORWARDED, Forwarded, to_bytes
 
@@ -26,7 +27,8 @@ class Work(Struct):
     """What a batch brings about, to be written in one transaction.
 
     ``followed``: shards that must still be this worker's, and up to where (identity, offset) their records follow the topic of
-    status tables now, if that is said.
+    status tables now, if that is said. ``traces``: which of a shard's events are traced, by their place in ``events``, and what
+    they are called.
     """
 
     events: dict[int, list[StoredEvent]]
@@ -34,11 +36,12 @@ class Work(Struct):
     wakes: dict[str, tuple[int, Wake | None]]
     lines: list[Line]
     followed: dict[int, tuple[str, int] | None]
+    traces: dict[int, list[tuple[int, trace.Name]]]
 
     @classmethod
     def none(cls) -> "Work":
         """Nothing yet."""
-        return cls(defaultdict(list), [], {}, [], {})
+        return cls(defaultdict(list), [], {}, [], {}, defaultdict(list))
 
     def changed(self, shard: int, before: Record, accepted: Accepted) -> None:
         """What a customer's record has come to: its events, and when it wakes where that is another time now."""
@@ -56,12 +59,17 @@ class Work(Struct):
     def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:
         """Events of a customer's record, whose versions end at ``version``."""
         first = version - len(events) + 1
+        for place, event in enumerate(events, start=len(self.events[shard])):
+            if isinstance(event, FactAccepted) and (called := trace.of_fact(event.fact)) is not None:
+                self.traces[shard].append((place, called))
         self.events[shard] += [
             StoredEvent(customer_id, first + number, event.TOPIC, to_bytes(event)) for number, event in enumerate(events)
         ]
 
     def forward(self, shard: int, name: str, message: Forwarded) -> None:
         """A message to send from a shard, once by this name."""
+        if (called := trace.of_forwarded(message)) is not None:
+            self.traces[shard].append((len(self.events[shard]), called))
         self.events[shard].append(StoredEvent(ours(name), 1, FORWARDED, to_bytes(message)))
 
 

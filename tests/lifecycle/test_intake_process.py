@@ -70,7 +70,7 @@ def examples(page: Path, language: str, needle: str) -> list[str]:
 
 def test_the_examples_send_one_event_which_counts_once(ready: Process, tmp_path: Path, eventually: Callable[..., None]) -> None:
     shells, programs = examples(PAGE, "sh", ADDRESS), examples(PAGE, "python", ADDRESS)
-    assert (len(shells), len(programs)) == (2, 1)
+    assert (len(shells), len(programs)) == (3, 1)
     (readme,) = (each.replace('"acme"', '"acme-2"') for each in examples(ROOT / "README.md", "sh", "cloudevents+json"))
     commands = [[sys.executable, "-c", program] for program in programs]
     if shutil.which("curl"):

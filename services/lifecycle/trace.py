@@ -1,0 +1,154 @@
+"""Where an event went, by what its sender knows of it: source and id.
+
+Two tables, written in the transaction of what they are about. ``trace`` leads to the rows of the shards' tables: a fact that was
+taken in, or one that was sent home from another partition. ``refused`` leads to dead letters. An identity is known per customer, so
+both may lead to several. Only what comes from outside is traced: what Handoff writes itself has its customer in its id.
+
+Kept lean, for a row is written with every fact: no text but the sender's own two, and in order of id within a source, so that ids
+that rise with time (numbers, UUIDv7) are written side by side.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+from eventsourcing.persistence import Notification
+from msgspec import Struct
+
+from events.bus.database import EventTable
+from events.bus.ledger import Cursor
+from events.bus.letters import Buried, letters_after, letters_of
+from events.codec import Fact
+from events.envelope import identity
+from events.record import Record, TopicPartition
+from events.submission import OPEN
+from events.topics import TICK_TYPE
+from services.lifecycle.domain.events import FactAccepted
+from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes
+
+TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS trace (
+        source TEXT NOT NULL, id TEXT NOT NULL, shard INTEGER NOT NULL, number BIGINT NOT NULL,
+        PRIMARY KEY (source, id, shard, number)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS refused (
+        source TEXT NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, record_offset BIGINT NOT NULL,
+        PRIMARY KEY (source, id, topic, part, record_offset)) WITHOUT ROWID""",
+)
+KINDS: Final = (FactAccepted.TOPIC, FORWARDED)
+"""The kinds of stored events that are traced."""
+_TICK: Final = ("ce_type", TICK_TYPE.encode())
+FOUND_MAX: Final = 100
+"""How many traces of one source and id are followed."""
+FILL_ROWS: Final = 1000
+"""How many rows are traced in one step, where a database has no traces yet."""
+
+_VIEW: Final = ("trace", 1)
+"""A database that has no traces, or older ones, fills them anew."""
+
+Opens = Callable[[], AbstractContextManager[Cursor]]
+Name = tuple[str, str]
+"""What a sender calls its event: source and id."""
+
+
+class Spot(Struct, frozen=True):
+    """A row of a shard's table of events, by its number."""
+
+    shard: int
+    number: int
+
+
+def of_fact(fact: Fact) -> Name | None:
+    """By what a fact is found; None for one that is not traced."""
+    return (fact.source, fact.id) if fact.type in OPEN else None
+
+
+def of_forwarded(message: Forwarded) -> Name | None:
+    """By what a message on its way home is found; None for a tick."""
+    return None if _TICK in message.headers else identity(message.headers, message.value)
+
+
+def of_stored(topic: str, state: bytes) -> Name | None:
+    """By what a stored event of one of the ``KINDS`` is found."""
+    event = from_bytes(topic, state)
+    return of_forwarded(event) if isinstance(event, Forwarded) else of_fact(event.fact) if isinstance(event, FactAccepted) else None
+
+
+def write(cursor: Cursor, traces: Iterable[tuple[Name, Spot]]) -> None:
+    """Add traces, within a transaction. One that is there stays."""
+    rows = sorted((*name, spot.shard, spot.number) for name, spot in traces)
+    cursor.executemany("INSERT INTO trace (source, id, shard, number) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+
+def write_refused(cursor: Cursor, records: Iterable[Record]) -> None:
+    """Add the traces of records that are dead letters, within a transaction, as far as they say who they are."""
+    named = ((identity(record.headers, record.value or b""), record) for record in records)
+    rows = [(*name, *record.place, record.offset) for name, record in named if name is not None]
+    cursor.executemany(
+        "INSERT INTO refused (source, id, topic, part, record_offset) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+    )
+
+
+class Traces:
+    """What is found by them, in a database and its shards' tables. Thread-safe."""
+
+    def __init__(self, begin: Opens, read: Opens, tables: Sequence[EventTable]) -> None:
+        self._begin = begin
+        self._read = read
+        self._tables = tables
+
+    def events(self, name: Name) -> list[tuple[int, Notification]]:
+        """The stored facts and messages on their way home that are called so, each with its shard."""
+        with self._read() as cursor:
+            cursor.execute("SELECT shard, number FROM trace WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX))
+            spots = [Spot(*row) for row in cursor.fetchall()]
+        return [(spot.shard, row) for spot in spots for row in self._tables[spot.shard].select_notifications(spot.number, 1)]
+
+    def letters(self, name: Name) -> list[Buried]:
+        """The dead letters that are called so."""
+        with self._read() as cursor:
+            cursor.execute(
+                "SELECT topic, part, record_offset FROM refused WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX)
+            )
+            places = [(TopicPartition(topic, part), offset) for topic, part, offset in cursor.fetchall()]
+            return [letter for place, offset in places for letter in letters_of(cursor, place, offset)]
+
+    def fill(self) -> Iterator[int]:
+        """Trace all that is stored, where this database has no traces yet; answers with how much is done, after each step."""
+        with self._read() as cursor:
+            cursor.execute("SELECT version FROM view WHERE name = ?", _VIEW[:1])
+            if [*map(tuple, cursor.fetchall())] == [_VIEW[1:]]:
+                return
+        looked = 0
+        for traced in (*map(self._fill_shard, range(len(self._tables))), self._fill_letters()):
+            for some in traced:
+                looked += some
+                yield looked
+        with self._begin() as cursor:
+            cursor.execute(
+                "INSERT INTO view (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version", _VIEW
+            )
+
+    def _fill_shard(self, shard: int) -> Iterator[int]:
+        number = 0
+        while rows := self._tables[shard].select_notifications(number + 1, FILL_ROWS, topics=KINDS):
+            number = rows[-1].id
+            named = [(of_stored(row.topic, row.state), Spot(shard, row.id)) for row in rows]
+            with self._begin() as cursor:
+                write(cursor, [(name, spot) for name, spot in named if name is not None])
+            yield len(rows)
+
+    def _fill_letters(self) -> Iterator[int]:
+        number = 0
+        while True:
+            with self._begin() as cursor:
+                letters = letters_after(cursor, number, FILL_ROWS)
+                write_refused(cursor, [record for _, record in letters])
+            if not letters:
+                return
+            number = letters[-1][0]
+            yield len(letters)
+
+
+def _askable(name: Name) -> Name:
+    """PostgreSQL cannot even be asked for a text with a NUL; nothing is called like what is asked instead."""
+    return ("", "") if "\0" in "".join(name) else name
