@@ -41,10 +41,14 @@ _EVENT: Final = Decoder(dict[str, Raw])
 
 
 class Submission(Struct, frozen=True):
-    """An event that may be published, and what it says. ``ignored``: what is not wrong with it, but perhaps not meant."""
+    """An event that may be published, and what it says. ``root``: the path of its data.
+
+    ``ignored``: what is not wrong with it, but perhaps not meant.
+    """
 
     message: Message
     fact: Fact
+    root: str
     ignored: tuple[str, ...] = ()
 
 
@@ -66,7 +70,7 @@ def examine(headers: Headers, value: bytes, now: int) -> Submission | Refused:
     except Refusal as first:
         return _refused(headers, value, now, first)
     message = Message(topic.name, fact.customer_id.encode(), value, headers)
-    return Submission(message, fact, tuple(ignored(type(fact.data), envelope.data, envelope.root)))
+    return Submission(message, fact, envelope.root, tuple(ignored(type(fact.data), envelope.data, envelope.root)))
 
 
 def home(envelope: Envelope) -> Topic:

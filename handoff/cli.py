@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from events.bus import BusError
 from handoff.broker import KafkaUnavailable
 from handoff.commands import (
+    command,
     config,
     customer,
     customers,
@@ -50,6 +51,7 @@ app.command()(send.send)
 app.command()(tail.tail)
 app.command()(customer.customer)
 app.command()(customers.customers)
+app.add_typer(command.app, name="command")
 app.add_typer(mass_change.app, name="mass-change")
 app.command()(forecast.forecast)
 app.command()(explain.explain)

@@ -45,9 +45,9 @@ class Services:
         """The answer to a question; parameters that are None are left out, a list is a parameter for each of its values."""
         return self._ask("GET", service, path, ANSWER_SECONDS_MAX, parameters=parameters)
 
-    def post(self, service: ServiceName, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def post(self, service: ServiceName, path: str, body: Mapping[str, Any] | None = None, **parameters: Parameter) -> Any:
         """The answer to a request that something be done."""
-        return self._ask("POST", service, path, ANSWER_SECONDS_MAX, body=body)
+        return self._ask("POST", service, path, ANSWER_SECONDS_MAX, parameters=parameters, body=body)
 
     def text(self, service: ServiceName, path: str, **parameters: Parameter) -> str:
         """The answer as it came, from a resource that may take its time: it reads the whole store."""

@@ -62,6 +62,17 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " `delay_seconds` (from when it happened until it was recorded), and `corrected`: null, or `since`, `together_with` (other late"
         " facts), and what of it there is of `status`, `record`, `deals`, `handoffs`, `commands`. Or CSV."
     ),
+    ("lifecycle", "POST /v1/commands"): (
+        "202: `id`, `source`, `customer_id`, `type`, `time`, `verdict` (pending), `location` (also the header). 404 for a customer of"
+        " whom nothing is known, 422 with `errors` (each `path` and `reason`). How to:"
+        " [decide about a record](../how-to/decide-about-a-record.md)."
+    ),
+    ("lifecycle", "/v1/commands/{id}"): (
+        "`id`, `source`, `customer_id`, `type`, `time`, `says` (its data), `verdict` (pending, effective, no effect, refused), `rule` and"
+        " `explanation` where it has no effect or is refused, `changed` (what it changes at its place), `wakes_at` (of a recycling"
+        " that stands), `record` (`stage`, `status`, `probability`, `owner`, `version`, now), `lag`, `lag_seconds`. 404, with the lag,"
+        " where nothing is known of it yet."
+    ),
     ("lifecycle", "/v1/events"): (
         "`source`, `id`, `state` (taken in, on its way, refused), `lag`, `lag_seconds`, and `found`, one for each customer that has an"
         " event of that name: `state`, `customer_id`, `topic`, `partition`, `offset`; of one that was taken in also `type`,"

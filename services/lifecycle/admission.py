@@ -4,7 +4,17 @@ from difflib import get_close_matches
 
 from events.codec import Fact, Undecodable
 from events.facts import StatusSet
+from events.record import Headers
+from events.submission import Refused, Submission, examine
 from services.lifecycle.domain.table import Tables
+
+
+def admit(headers: Headers, value: bytes, now: int, tables: Tables) -> Submission | Refused:
+    """What becomes of an event that arrives at an instant (nanoseconds since 1970), as the record that it would be."""
+    found = examine(headers, value, now)
+    if isinstance(found, Refused) or (refused := objection(found.fact, tables, found.root)) is None:
+        return found
+    return Refused((refused,), found.fact.id, found.fact.source, found.fact.type)
 
 
 def objection(fact: Fact, tables: Tables, root: str = "$") -> Undecodable | None:

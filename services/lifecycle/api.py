@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from events.bus.progress import Progress
-from services.lifecycle import health, intake, listing, matrix, problems, records, whereabouts
+from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.metrics import Senders, intake_counter
@@ -42,7 +42,9 @@ def create_app(
     app.include_router(matrix.router(tables, clock))
     app.include_router(whereabouts.router(store, progress))
     if publisher is not None:
-        app.include_router(intake.router(publisher, lambda: tables.policy, intake_counter(registry)))
+        counted = intake_counter(registry)
+        app.include_router(intake.router(publisher, lambda: tables.policy, counted))
+        app.include_router(commands.router(commands.Desk(store, lambda: tables.policy, progress), publisher, counted))
     if mass is not None:
         app.include_router(mass_change.router(mass))
     app.include_router(records.router(store, lambda: tables.policy))

@@ -7,51 +7,29 @@ then nothing is pretended. Sending the same again is always right: an event is k
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from msgspec import DecodeError, Raw, Struct, ValidationError
-from msgspec.json import Decoder, encode
+from msgspec.json import encode
 from prometheus_client import Counter
-from starlette.requests import ClientDisconnect
 
 from events.bus import BusError
-from events.codec import Undecodable
-from events.record import Headers
-from events.submission import OPEN, Refused, Submission, examine
+from events.submission import OPEN, Refused, Submission
 from services.lifecycle import problems
-from services.lifecycle.admission import objection
+from services.lifecycle.admission import admit
 from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.table import Tables
+from services.lifecycle.http_events import BATCHED, EVENTS_MAX, STRUCTURED, Arrived, events_of, moved, place, read_body
 from services.lifecycle.publishing import Full, Publisher
 
-BODY_BYTES_MAX: Final = 4 * 1024 * 1024
-EVENTS_MAX: Final = 1_000
-"""How many events one batch may have."""
 RETRY_SECONDS: Final = 5
 """When to try again while Kafka is away."""
-
-STRUCTURED: Final = "application/cloudevents+json"
-BATCHED: Final = "application/cloudevents-batch+json"
-_STRUCTURED_HEADERS: Final[Headers] = (("content-type", STRUCTURED.encode()),)
-_CHARSETS: Final = ("", "utf-8", "utf8", "us-ascii")
-_JSON: Final = re.compile(r"[^/]+/(?:[^/]+\+)?json")
-_BATCH: Final = Decoder(list[Raw])
 UNKNOWN: Final = "(unknown)"
-
-
-class Arrived(Struct, frozen=True):
-    """One event of a request, as the record that it would be. ``at``: the path at which its JSON stands in the body."""
-
-    at: str
-    headers: Headers
-    value: bytes
 
 
 def router(publisher: Publisher, policy: Callable[[], Policy], counted: Counter) -> APIRouter:
@@ -80,106 +58,31 @@ def router(publisher: Publisher, policy: Callable[[], Policy], counted: Counter)
         that is wrong with it.
         """
         body = await read_body(request)
-        arrived = arrivals(request, body)
-        examined = await run_in_threadpool(examine_all, arrived, policy(), time.time_ns)
-        written = False
-        try:
-            await write(publisher, [each for each in examined if isinstance(each, Submission)])
-            written = True
-        finally:
-            for each in examined:
-                counted.labels(*_counted(each, written)).inc()
+        arrived = events_of(request, body)
+        examined = await run_in_threadpool(admit_all, arrived, policy().tables)
+        await write(publisher, examined, counted)
         return _answer(arrived, examined)
 
     return routes
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, as far as it is taken: a longer one is refused before it is read."""
-    too_long = HTTPException(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body may have {BODY_BYTES_MAX} bytes at most: send several smaller batches"
-    )
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not understood: send it as it is")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        raise too_long
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise too_long
-    except ClientDisconnect:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body ended before its content-length") from None
-    if not body:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body is empty: it holds the event, as JSON")
-    return bytes(body)
-
-
-def arrivals(request: Request, body: bytes) -> list[Arrived]:
-    """The events of a request. Raises a problem for what is not one or several events by its form."""
-    content_type = request.headers.get("content-type", "")
-    media, _, parameters = content_type.partition(";")
-    media = media.strip().lower()
-    charset = parameters.lower().partition("charset=")[2].partition(";")[0].strip(' "')
-    if charset not in _CHARSETS:
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the charset {charset[:40]!r} is not understood: send UTF-8")
-    if media == STRUCTURED:
-        return [Arrived("$", _STRUCTURED_HEADERS, body)]
-    if media == BATCHED:
-        return _batch(body)
-    if (not media or _JSON.fullmatch(media)) and any(name.startswith("ce-") for name in request.headers):
-        return [Arrived("$", _binary(request.headers.raw), body)]
-    raise HTTPException(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"the content type {media[:100]!r} is not understood here: send one event as {STRUCTURED}, several as {BATCHED}, or the"
-        " data of one as application/json with its attributes as headers (ce-specversion, ce-id, ce-source, ce-type, ce-time)",
-    )
-
-
-def _batch(body: bytes) -> list[Arrived]:
-    try:
-        events = _BATCH.decode(body)
-    except ValidationError:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"a batch is a JSON array of events; one event alone is {STRUCTURED}") from None
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {detail}") from None
-    if len(events) > EVENTS_MAX:
-        raise HTTPException(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the batch has {len(events)} events, at most {EVENTS_MAX} are taken: send several"
-        )
-    return [Arrived(f"$[{place}]", _STRUCTURED_HEADERS, bytes(event)) for place, event in enumerate(events)]
-
-
-def _binary(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """HTTP's headers as Kafka's. Values are percent-encoded in HTTP (CloudEvents HTTP binding, 3.1.3.2), and may be quoted."""
-    named = ((name.decode("latin-1").lower(), value) for name, value in headers)
-    attributes = [(f"ce_{name[3:]}", unquote_to_bytes(_unquoted(value))) for name, value in named if name.startswith("ce-")]
-    return (*attributes, ("content-type", b"application/json"))  # nothing else gets here
-
-
-def _unquoted(value: bytes) -> bytes:
-    return value[1:-1].replace(b"\\", b"") if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
-
-
-def examine_all(arrived: Sequence[Arrived], policy: Policy, clock: Callable[[], int]) -> list[Submission | Refused]:
+def admit_all(arrived: Sequence[Arrived], tables: Tables) -> list[Submission | Refused]:
     """What becomes of each event."""
-    return [_examine(each, policy, clock()) for each in arrived]
+    return [admit(each.headers, each.value, time.time_ns(), tables) for each in arrived]
 
 
-def _examine(arrived: Arrived, policy: Policy, now: int) -> Submission | Refused:
-    found = examine(arrived.headers, arrived.value, now)
-    if isinstance(found, Refused):
-        return found
-    structured = arrived.headers is _STRUCTURED_HEADERS
-    refused = objection(found.fact, policy.tables, "$.data" if structured else "$")
-    return found if refused is None else Refused((refused,), found.fact.id, found.fact.source, found.fact.type)
+async def write(publisher: Publisher, examined: Sequence[Submission | Refused], counted: Counter) -> None:
+    """Return when Kafka has acknowledged every event that was accepted. Raises a problem (503) where it does not."""
+    written = False
+    try:
+        await _acknowledged(publisher, [each for each in examined if isinstance(each, Submission)])
+        written = True
+    finally:
+        for each in examined:
+            counted.labels(*_counted(each, written)).inc()
 
 
-async def write(publisher: Publisher, accepted: Sequence[Submission]) -> None:
-    """Return when Kafka has acknowledged every event. Raises a problem (503) where it does not."""
+async def _acknowledged(publisher: Publisher, accepted: Sequence[Submission]) -> None:
     if not accepted:
         return
     try:
@@ -203,7 +106,7 @@ def _counted(each: Submission | Refused, written: bool) -> tuple[str, str]:
 
 def _answer(arrived: Sequence[Arrived], examined: Sequence[Submission | Refused]) -> Response:
     refused = sum(isinstance(each, Refused) for each in examined)
-    events = [told(place, each, arrived[place]) for place, each in enumerate(examined)]
+    events = [told(number, each, arrived[number]) for number, each in enumerate(examined)]
     counts = {"accepted": len(examined) - refused, "refused": refused}
     if refused and refused == len(examined):
         detail = "the event was refused" if refused == 1 else f"all {refused} events were refused"
@@ -214,23 +117,17 @@ def _answer(arrived: Sequence[Arrived], examined: Sequence[Submission | Refused]
     return Response(body, HTTPStatus.ACCEPTED, media_type="application/json")
 
 
-def told(place: int, each: Submission | Refused, arrived: Arrived) -> dict[str, Any]:
+def told(number: int, each: Submission | Refused, arrived: Arrived) -> dict[str, Any]:
     """What the answer says of one event. Paths lead from the whole body."""
     if isinstance(each, Refused):
         said = {"id": each.id, "source": each.source, "type": each.type}
-        errors = [{"path": _path(problem, arrived.at), "reason": problem.reason} for problem in each.reasons]
-        return {"index": place, "accepted": False, **said, "errors": errors}
+        return {"index": number, "accepted": False, **said, "errors": errors_of(each, arrived.at)}
     fact = each.fact
     said = {"id": fact.id, "source": fact.source, "type": fact.type, "customer_id": fact.customer_id, "topic": each.message.topic}
-    notes = {"ignored": [_moved(note, arrived.at) for note in each.ignored]} if each.ignored else {}
-    return {"index": place, "accepted": True, **said, **notes}
+    notes = {"ignored": [moved(note, arrived.at) for note in each.ignored]} if each.ignored else {}
+    return {"index": number, "accepted": True, **said, **notes}
 
 
-def _path(problem: Undecodable, at: str) -> str:
-    if problem.path.startswith("header ce_"):
-        return problem.path.replace("ce_", "ce-", 1)
-    return at if problem.path == "value" else _moved(problem.path, at)
-
-
-def _moved(path: str, at: str) -> str:
-    return at + path[1:] if path.startswith("$") else path
+def errors_of(refused: Refused, at: str) -> list[dict[str, str]]:
+    """Everything that is wrong with an event; ``at`` is where it stands in the body."""
+    return [{"path": place(problem, at), "reason": problem.reason} for problem in refused.reasons]

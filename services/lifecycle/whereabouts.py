@@ -87,7 +87,7 @@ def _answer(store: Store, now: Progress, name: Name, customer_id: str | None) ->
     found = whereabouts(store, name, customer_id)
     lag = {"lag": now.lag, "lag_seconds": round(now.lag_seconds, 3)}
     if not found:
-        return problems.problem(HTTPStatus.NOT_FOUND, f"{_whose(name, customer_id)}: {_wait(now)}", **lag)
+        return problems.problem(HTTPStatus.NOT_FOUND, f"{_whose(name, customer_id)}: {wait(now)}", **lag)
     states = {each["state"] for each in found}
     state = next(each for each in STATES if each in states)
     body = encode({"source": name[0], "id": name[1], "state": state, "found": found, **lag})
@@ -99,7 +99,7 @@ def _whose(name: Name, customer_id: str | None) -> str:
     return f"no event {name[1]!r} of source {name[0]!r}{whose} has been taken in or refused"
 
 
-def _wait(now: Progress) -> str:
+def wait(now: Progress) -> str:
     """What whoever asks may hope for."""
     if now.state != "running":
         return f"the service is {now.state} and reads nothing now ({now.error or 'it waits for its partitions'}): ask again later"

@@ -84,6 +84,7 @@ class Answering(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
+        self.posted: list[Any] = []
         self.clock: float | None = None
         """The time on its machine (seconds since 1970), where that is not the time here."""
 
@@ -103,6 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Answering)
+        self.server.posted.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.do_GET()
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         assert isinstance(self.server, Answering)

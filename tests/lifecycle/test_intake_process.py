@@ -1,6 +1,7 @@
 """The intake of the running service, on a real Kafka: what was answered is not lost, whoever dies; the how-to's examples run."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "send-over-http.md"
+COMMANDS = PAGE.with_name("decide-about-a-record.md")
 ADDRESS = "127.0.0.1:8081"
 
 
@@ -74,15 +76,51 @@ def test_the_examples_send_one_event_which_counts_once(ready: Process, tmp_path:
     (readme,) = (each.replace('"acme"', '"acme-2"') for each in examples(ROOT / "README.md", "sh", "cloudevents+json"))
     commands = [[sys.executable, "-c", program] for program in programs]
     if shutil.which("curl"):
-        commands += [["bash", "-c", shell] for shell in (*shells, readme)]
-    for command in commands:
+        commands += [["bash", "-c", shell] for shell in (*shells[:2], readme)]
+
+    def run(command: list[str]) -> str:
         text = command[-1].replace(ADDRESS, f"127.0.0.1:{ready.port}")
         done = subprocess.run([*command[:-1], text], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "everything was written" in done.stdout
+        return done.stdout
+
+    assert all("everything was written" in run(command) for command in commands)
     eventually(lambda: ready.settled(len(commands)), seconds=30)
     assert facts(ready, "acme") == 1
     assert ready.status()["dead_letters"] == 0
+    if shutil.which("curl"):
+        assert json.loads(run(["bash", "-c", shells[2]]))["state"] == "taken in"
+
+
+def test_a_command_is_given_and_judged(ready: Process, eventually: Callable[..., None]) -> None:
+    assert post(ready, event(1, data={"customer_id": "acme-3"})).status_code == 202
+    eventually(lambda: facts(ready, "acme-3") == 1, seconds=30)
+
+    def handoff(*arguments: str) -> tuple[int, str]:
+        environment = {**os.environ, "HANDOFF_LIFECYCLE_PORT": str(ready.port)}
+        command = [sys.executable, "-m", "handoff", "command", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = handoff("set-status", "acme-3", "Proposal", "--reason", "agreed", "--actor", "dana")
+    assert (code, "lead, New → prospect, Proposal" in said) == (0, True), said
+    code, said = handoff("set-status", "acme-3", "Proposal")
+    assert (code, "no effect (status-is-set)\n  the record is Proposal already" in said) == (1, True), said
+    code, said = handoff("set-status", "acme-3", "Propsal")
+    assert (code, "did you mean 'Proposal'?" in said) == (2, True), said
+    code, said = handoff("convert", "acme-4711")
+    assert (code, "no fact of a customer 'acme-4711'" in said) == (1, True), said
+    shells = [each.replace('"acme"', '"acme-3"') for each in examples(COMMANDS, "sh", ADDRESS)]
+    assert len(shells) == 2
+    if shutil.which("curl"):
+        told = []
+        for shell in shells:
+            text = shell.replace(ADDRESS, f"127.0.0.1:{ready.port}")
+            done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=60, check=True)
+            told.append(json.loads(done.stdout))
+        assert [each["id"] for each in told] == ["case-17", "case-17"]
+        location = f"http://127.0.0.1:{ready.port}{told[0]['location']}"
+        eventually(lambda: httpx2.get(location).json()["verdict"] == "effective", seconds=30)
 
 
 def test_what_was_answered_survives_kill_9(ready: Process, eventually: Callable[..., None]) -> None:

@@ -124,7 +124,7 @@ def test_a_preview_says_what_would_happen_and_changes_nothing(desk: Desk) -> Non
     assert records["a"]["before"] == {"stage": "lead", "status": "New", "owner": None}
     assert records["a"]["after"] == {"stage": "lead", "status": "Qualified", "owner": None}
     assert (records["c"]["outcome"], records["c"]["rule"]) == ("would-not", "status-is-set")
-    assert records["c"]["explanation"] == "the record is Qualified already"
+    assert records["c"]["explanation"] == "the record is Qualified already: any other status can be set"
     assert records["p"]["after"]["stage"] == "lead", "a status of a lower stage is a revert"
     assert list(desk.records(batch["id"], effective=False)) == ["c"]
     assert desk.standing() == before

@@ -207,15 +207,18 @@ def judge(data: Data, stage: Stage, status: str, owner: str | None, table: Statu
                 known = ", ".join(row.name for row in table.rows)
                 return Verdict(False, "status-not-in-table", f"the table in force then has no status {wanted!r}, only {known}")
             if wanted == status:
-                return Verdict(False, "status-is-set", f"the record is {status} already")
+                return Verdict(False, "status-is-set", f"the record is {status} already: any other status can be set")
         case StatusReverted(stage=wanted):
             if STAGES.index(wanted) >= STAGES.index(stage):
-                below = ", ".join(STAGES[: STAGES.index(stage)]) or "nothing"
-                return Verdict(False, "not-below", f"the record is a {stage}: a revert can go to {below}")
+                below = " or ".join(STAGES[: STAGES.index(stage)])
+                way_out = f"a revert can go to {below}" if below else "that is the lowest stage, and nothing can be reverted"
+                return Verdict(False, "not-below", f"the record is a {stage}: {way_out}")
         case CustomerConverted():
             if stage != "lead":
-                return Verdict(False, "not-a-lead", f"the record is a {stage}: only a lead can be converted")
+                return Verdict(
+                    False, "not-a-lead", f"the record is a {stage}: only a lead can be converted, or what was reverted to one"
+                )
         case OwnerSet(rep_id=wanted):
             if wanted == owner:
-                return Verdict(False, "owner-is-set", f"{wanted} owns the record already")
+                return Verdict(False, "owner-is-set", f"{wanted} owns the record already: any other rep can be named")
     return EFFECTIVE
