@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
@@ -24,7 +23,6 @@ from services.lifecycle.domain.process import SalesProcess
 from services.lifecycle.matrix import content_view
 from services.lifecycle.publication import Publication, publish
 from services.lifecycle.statuses import read_statuses
-from services.lifecycle.tables import StatusTables
 
 AUTHOR_MAX: Final = 200
 COLUMNS: Final = ("stage", "name", "probability", "target_duration", "follow_up")
@@ -87,7 +85,6 @@ def publish_file(file: File, since: From = None, author: Author = None, kafka: K
     try:
         done = publish(
             bus,
-            StatusTables(bus, ZoneInfo("UTC")),
             written.content,
             effective_from=begin,
             author=_author(author),

@@ -10,14 +10,14 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from events.bus import Bus
-from events.bus.versions import message_of, raw
+from events.bus import Bus, BusError
+from events.bus.versions import Versions, message_of, raw
 from events.reference import Version
 from events.topics import STATUS_TABLE
 from events.values import format_instant
 from services.lifecycle.domain.process import SalesProcess
 from services.lifecycle.domain.table import StatusTable, Tables
-from services.lifecycle.tables import StatusTables
+from services.lifecycle.tables import tables_of
 
 SEND_SECONDS_MAX: Final = 10.0
 
@@ -35,18 +35,18 @@ class Publication(Struct, frozen=True):
     late: bool
 
 
-def publish(
-    bus: Bus, tables: StatusTables, process: SalesProcess, *, effective_from: int | None, author: str, now: int
-) -> Publication:
+def publish(bus: Bus, process: SalesProcess, *, effective_from: int | None, author: str, now: int) -> Publication:
     """Publish a process, in force from an instant (else from ``now``; nanoseconds). Raises ``BusError``, or ``LookupError``.
 
     Where the version with the highest number says the same, and is in force from the same instant or none was asked for, nothing is
     published.
     """
-    tables.refresh()
-    last = max(tables.policy.tables.versions, key=lambda table: table.version)
+    versions = Versions(bus, STATUS_TABLE.name, SalesProcess)
+    versions.refresh()
+    known = tables_of(versions)
+    last = max(known.versions, key=lambda table: table.version)
     if _says(last, process) and effective_from in (None, last.effective_from):
-        return _told("unchanged", last, tables.policy.tables, now)
+        return _told("unchanged", last, known, now)
     begin = now if effective_from is None else effective_from
     version = Version(
         version=last.version + 1,
@@ -60,9 +60,11 @@ def publish(
         producer.send([message_of(STATUS_TABLE.name, version)]).wait(SEND_SECONDS_MAX)
     finally:
         producer.close()
-    tables.refresh()
-    known = tables.policy.tables
-    taken = next(table for table in known.versions if table.version == version.version)
+    versions.refresh()
+    known = tables_of(versions)
+    taken = next((table for table in known.versions if table.version == version.version), None)
+    if taken is None:
+        raise BusError(f"version {version.version} cannot be read back: publish again to see whether it is there")
     mine = _says(taken, process) and taken.effective_from == begin
     return _told("published" if mine else "overtaken", taken, known, now)
 

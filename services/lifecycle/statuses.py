@@ -86,7 +86,7 @@ def _row(read: Reader, tree: Tree) -> tuple[Draft, StatusRow | None]:
     if entries is None:
         return Draft(None, None, None), None
     draft = Draft(
-        read.text(entries["name"], "the name of a status (text)", NAME_MAX) if "name" in entries else None,
+        _name(read, entries["name"]) if "name" in entries else None,
         _word(read.choice(entries["stage"], STAGES), STAGES) if "stage" in entries else None,
         read.integer(entries["probability"], 0, 100) if "probability" in entries else None,
     )
@@ -94,6 +94,13 @@ def _row(read: Reader, tree: Tree) -> tuple[Draft, StatusRow | None]:
     if draft.name is None or draft.stage is None or draft.probability is None or len(read.problems) > before:
         return draft, None
     return draft, StatusRow(draft.name, draft.stage, draft.probability, **matrix)
+
+
+def _name(read: Reader, tree: Tree) -> str | None:
+    name = read.text(tree, "the name of a status (text)", NAME_MAX)
+    if name is not None and name != name.strip():
+        read.fail(tree.place, f"a name does not begin or end with a space: {name!r}")
+    return name
 
 
 def _matrix(read: Reader, entries: Mapping[str, Tree]) -> dict[str, Any]:

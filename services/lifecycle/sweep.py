@@ -22,8 +22,8 @@ from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
-RECORDS_A_STEP: Final = 200
-"""How many records one step looks at: some 20 ms, in which no fact is taken in."""
+RECORDS_A_STEP: Final = 100
+"""How many records one step looks at: 5 ms, or 50 where all of them change, in which no fact is taken in."""
 
 Cache = MutableMapping[str, tuple[int, Record]]
 """The records in memory, with their shards."""
@@ -43,10 +43,13 @@ class Swept(Struct, frozen=True):
 
 
 class _Way(Struct):
-    """A sweep through one shard: for what was known when it began; ``after``: the last customer that it has seen."""
+    """A sweep through one shard, for what was known when it began. ``after``: the last customer that it has seen.
+
+    ``since``: records without a fact of that instant or later are not concerned; None where no record is.
+    """
 
     through: int
-    since: int
+    since: int | None
     after: str = ""
 
 
@@ -98,7 +101,7 @@ class Sweep:
         if not self.progress.shards:
             self.progress = Swept()
         way = self._ways.setdefault(shard, _Way(policy.tables.through, policy.tables.changed_since(self._followed[shard])))
-        customers = self._store.customers_after(shard, way.after, self.records_a_step)
+        customers = () if way.since is None else self._store.customers_after(shard, way.after, self.records_a_step)
         refolded = 0
         if customers:
             refolded = self._follow(shard, customers, way.since, cache, write)
@@ -112,7 +115,7 @@ class Sweep:
         self.progress = Swept(self.pending(), self.progress.records + len(customers), self.progress.refolded + refolded)
         return True
 
-    def _follow(self, shard: int, customers: Sequence[str], since: int, cache: Cache, write: Write) -> int:
+    def _follow(self, shard: int, customers: Sequence[str], since: int | None, cache: Cache, write: Write) -> int:
         """Bring some records up to what is known; answers with how many of them that changed."""
         policy = self._tables.policy
         records = self._store.load(shard, [name for name in customers if name not in cache], policy, dated_since=since)

@@ -33,9 +33,9 @@ class StatusTables:
     def refresh(self) -> None:
         """Read what is new. Raises ``BusError``, or ``LookupError`` where the topic does not exist."""
         self._versions.refresh()
-        published = [table_of(known) for known in self._versions.all]
-        if len(published) >= len(self.policy.tables.versions):
-            self.policy = Policy(Tables.of(built_in(), published), self.policy.zone)
+        tables = tables_of(self._versions)
+        if tables.through > self.policy.tables.through:
+            self.policy = Policy(tables, self.policy.zone)
             newest = self.policy.tables.newest
             log.info("version %d of the status table, by %s, is known", newest.version, newest.author)
         complaint = self._versions.complaint
@@ -73,6 +73,11 @@ class StatusTables:
     def problems(self) -> list[str]:
         """What is wrong with the topic; records go by the valid versions meanwhile."""
         return [problem for problem in (self._versions.complaint, self._away) if problem]
+
+
+def tables_of(versions: Versions[SalesProcess]) -> Tables:
+    """The built-in table, and all that is published."""
+    return Tables.of(built_in(), map(table_of, versions.all))
 
 
 def table_of(known: Known[SalesProcess]) -> StatusTable:

@@ -28,7 +28,7 @@ def published(
     bus: MemoryBus, process: SalesProcess, since: str | None = None, *, author: str = "eva", now: int = NOW
 ) -> Publication:
     begin = None if since is None else parse_instant(since)
-    return publish(bus, StatusTables(bus, UTC), process, effective_from=begin, author=author, now=now)
+    return publish(bus, process, effective_from=begin, author=author, now=now)
 
 
 def test_versions_are_numbered_and_hold_from_now_or_from_when_is_said(bus: MemoryBus) -> None:

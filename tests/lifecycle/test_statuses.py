@@ -180,6 +180,10 @@ WRONG: dict[str, tuple[Callable[[str], str], list[str]]] = {
         lambda t: t.replace("name: Open", "name: 10").replace(": Open", ": '10'"),
         ["4:12 statuses[2].name: the name of a status (text) is expected, not '10' (a number): put it in quotes"],
     ),
+    "a name that ends with a space": (
+        lambda t: t.replace("name: Open", "name: 'Open '").replace(": Open\n", ": 'Open '\n"),
+        ["4:12 statuses[2].name: a name does not begin or end with a space: 'Open '"],
+    ),
     "too long a text": (
         lambda t: t.replace("{name: Open,", f"{{name: Open, definition: {'x' * (PROSE_MAX + 1)},"),
         [f"4:30 statuses[2].definition: text has 1 to {PROSE_MAX} printable characters"],

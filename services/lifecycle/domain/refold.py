@@ -46,11 +46,13 @@ def cause_of(table: StatusTable) -> Cause:
 
 
 def _is_late(record: Record, tables: Tables) -> bool:
-    """Whether for any fact of the record another version holds than the one it was folded with."""
+    """Whether any fact of the record goes by other rules than those it was folded with."""
     before, since = tables.known(record.tables), tables.changed_since(record.tables)
+    if since is None:
+        return False
     for (instant, *_), _ in record.fold.facts:  # the last one first
         if instant < since:
             break
-        if before.at(instant).version != tables.at(instant).version:
+        if before.at(instant).rules != tables.at(instant).rules:
             return True
     return False

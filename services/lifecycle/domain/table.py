@@ -69,6 +69,12 @@ class StatusTable(Struct, frozen=True, dict=True):
     def _places(self) -> dict[str, int]:
         return {row.name: place for place, row in enumerate(self.rows)}
 
+    @cached_property
+    def rules(self) -> tuple[object, ...]:
+        """All that the fold goes by: of two versions that have the same it makes the same."""
+        rows = tuple((row.name, row.stage, row.probability) for row in self.rows)
+        return rows, dict(self.triggers), self.opportunities_enabled
+
     def row(self, name: str) -> StatusRow | None:
         """The status of that name."""
         place = self._places.get(name)
@@ -119,9 +125,11 @@ class Tables(Struct, frozen=True, dict=True):
             return self
         return Tables((self.versions[0], *(table for table in self.versions[1:] if table.offset < through)))
 
-    def changed_since(self, through: int) -> int:
-        """The first instant at which another version may hold than when versions were known up to there only (and not after)."""
-        return min(table.effective_from for table in self.versions if table.offset >= through)
+    def changed_since(self, through: int) -> int | None:
+        """The first instant at which other rules hold than when versions were known up to there only; None where they never do."""
+        before = self.known(through)
+        begins = (table.effective_from for table in self.versions[1:])
+        return next((begin for begin in begins if before.at(begin).rules != self.at(begin).rules), None)
 
     def at(self, instant: int) -> StatusTable:
         """The version in force at an instant; before the first one's date, the first."""

@@ -206,15 +206,15 @@ THEMES: dict[str, list[Maker]] = {
 
 
 @st.composite
-def histories(draw: Draw, *, size_max: int = 14) -> History:
-    """A history of up to so many facts."""
+def histories(draw: Draw, *, size_max: int = 14, versions_min: int = 1) -> History:
+    """A history of up to so many facts, with at least so many versions of the status table."""
     makers = THEMES[draw(st.sampled_from(sorted(THEMES)))]
     step = draw(st.sampled_from([DAY // 2, DAY, 1]))
     slots = draw(st.integers(1, 8))
     told: list[Fact] = []
     for number in range(draw(st.integers(1, size_max))):
         told.append(_placed(draw, draw(st.sampled_from(makers))(draw), number, told, step, slots))
-    versions = draw(_versions(step, slots))
+    versions = draw(_versions(step, slots, versions_min))
     return History(told, versions, ZoneInfo(draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]))))
 
 
@@ -232,7 +232,8 @@ def _placed(draw: Draw, said: Fact, number: int, told: Sequence[Fact], step: int
 
 
 @st.composite
-def _versions(draw: Draw, step: int, slots: int) -> list[Table]:
-    names = draw(st.just(["default"]) | st.lists(st.sampled_from(sorted(TABLES)), min_size=1, max_size=3))
+def _versions(draw: Draw, step: int, slots: int, least: int) -> list[Table]:
+    some = st.lists(st.sampled_from(sorted(TABLES)), min_size=least, max_size=max(3, least))
+    names = draw(some if least > 1 else st.just(["default"]) | some)
     begins = sorted(draw(st.lists(st.integers(-1, slots), min_size=len(names), max_size=len(names))))
     return [TABLES[name]._replace(since=on(1) + begin * step) for name, begin in zip(names, begins, strict=True)]
