@@ -17,7 +17,8 @@ from services.lifecycle.api import create_app
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE, Runner
-from tests.lifecycle.harness import Lifecycle
+from tests.lifecycle.domain.histories import TABLES
+from tests.lifecycle.harness import Lifecycle, process_of
 
 DAY_1, DAY_2, DAY_9 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-09T09:00:00Z"
 JSON = dict[str, Any]
@@ -213,6 +214,16 @@ def test_a_late_fact_may_take_the_effect_and_the_batch_says_so(desk: Desk) -> No
     desk.lifecycle.settle()
     record = desk.records(batch["id"])["a"]
     assert (record["outcome"], record["rule"]) == ("no-effect", "status-is-set")
+
+
+def test_a_status_table_that_came_late_counts_before_the_sweep_has_come_by(desk: Desk) -> None:
+    table = TABLES["renamed"]
+    desk.lifecycle.publish_table(process_of(table), "2026-01-01T00:00:00Z", version=1)
+    desk.lifecycle.tables.look()
+    batch = desk.preview({"command": "set-status", "status": "Gone"}, {"customer_id": ["a"]})
+    assert desk.records(batch["id"])["a"]["before"] == {"stage": "lead", "status": "Fresh", "owner": None}
+    desk.apply(batch["id"])
+    assert desk.standing()["a"] == ("Gone", None)
 
 
 def test_a_filter_that_means_nobody(desk: Desk) -> None:

@@ -11,17 +11,19 @@ from events.codec import Fact
 from events.facts import (
     CustomerConverted,
     Data,
-    FactRef,
     LeadRecycled,
     OwnerSet,
     StatusReverted,
     StatusSet,
 )
 from events.values import normal_instant_or_date
-from services.lifecycle.domain.fold import Fold
+from services.lifecycle.domain.arrivals import ref_of
+from services.lifecycle.domain.fold import steps
+from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.record import Record, accept
 from services.lifecycle.domain.state import Policy, State
 from services.lifecycle.domain.status import Verdict
+from services.lifecycle.domain.verdicts import verdict_of
 
 
 def _when(text: str | None) -> str | None:
@@ -100,21 +102,6 @@ class Outlook(Struct, frozen=True):
     verdict: Verdict
 
 
-def fact_type(change: Change) -> str:
-    """The type of the fact that says it."""
-    match change:
-        case SetStatus():
-            return "crm.status.set.v1"
-        case Revert():
-            return "crm.status.reverted.v1"
-        case Convert():
-            return "crm.customer.converted.v1"
-        case SetOwner():
-            return "crm.owner.set.v1"
-        case Recycle():
-            return "crm.lead.recycled.v1"
-
-
 def data_of(change: Change, customer_id: str, actor: str, reason: str | None) -> Data:
     """The fact's data. Raises ``ValueError`` for what the contract does not allow."""
     match change:
@@ -131,27 +118,22 @@ def data_of(change: Change, customer_id: str, actor: str, reason: str | None) ->
 
 
 def outlook(record: Record, fact: Fact, policy: Policy) -> Outlook:
-    """What the fact would do to the record as it is; what it did, where the record has it already."""
-    assert record.fold.state is not None
-    after = accept(record, fact, ("", 0, 0), policy).record
-    assert after.fold.state is not None
-    return Outlook(Standing.of(record.fold.state), Standing.of(after.fold.state), verdict_of(after.fold, fact))
+    """What the fact would do to the record as it is. The record must be folded with the tables that are known now."""
+    accepted = accept(record, fact, ("", 0, 0), policy)
+    before, after = record.fold.state, accepted.record.fold.state
+    assert before is not None
+    assert after is not None
+    verdict = verdict_in(accepted.record, fact, policy)
+    if verdict is None:  # the only reason why a new fact does not enter the set
+        verdict = Verdict(False, "record-too-large", "; ".join(excess.reason for _, excess in accepted.beyond))
+    return Outlook(Standing.of(before), Standing.of(after), verdict)
 
 
-def verdict_of(fold: Fold, fact: Fact) -> Verdict:
-    """Whether a fact of the set has effect now. A recycling has while it stands (FOLD.md 20)."""
-    assert fold.state is not None
-    ref = FactRef(source=fact.source, id=fact.id)
-    if not isinstance(fact.data, LeadRecycled):
-        return fold.state.verdicts[ref]
-    stage, lead = fold.state.stage, fold.state.lead
-    if stage != "lead":
-        return Verdict(False, "not-a-lead", f"the record is a {stage}: only a lead can be recycled")
-    if lead.recycling != ref:
-        return Verdict(
-            False, "recycling-ended", f"the lead is {fold.state.status}: something later has taken the recycling's place"
-        )
-    return Verdict(True)
+def verdict_in(record: Record, fact: Fact, policy: Policy) -> Verdict | None:
+    """What a command comes to in a record, now; None where the record does not have it."""
+    if ref_of(fact) not in record.known:
+        return None
+    return verdict_of(next(steps(record.fold, key_of(fact), policy)))
 
 
 # -------------------------------------------------------------------------------------- taking it back

@@ -23,10 +23,12 @@ from events.topics import COMMAND, LEAD
 from services.lifecycle.criteria import Criteria
 from services.lifecycle.customers import Selection
 from services.lifecycle.domain.record import Record
+from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.status import Verdict
 from services.lifecycle.mass.batches import Batch, Batches, Entry
-from services.lifecycle.mass.change import Change, Kept, Outlook, Standing, data_of, fact_type, outlook, undo, verdict_of
+from services.lifecycle.mass.change import Change, Kept, Outlook, Standing, data_of, outlook, undo, verdict_in
+from services.lifecycle.plain_commands import COMMANDS
 from services.lifecycle.publishing import Full
 from services.lifecycle.store import Store
 
@@ -38,7 +40,7 @@ STEP_RECORDS: Final = 200
 """How many records are looked at in one step."""
 PAUSE_SECONDS_MAX: Final = 5.0
 NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full)
-"""What is tried again, until it works or the batch is given up."""
+"""What passes. Anything else is a bug, which is tried again as well, and told, until it is mended or the batch is given up."""
 
 
 class Runner:
@@ -91,10 +93,10 @@ class Runner:
             try:
                 while not self._stopping and self.step():
                     failures, self.trouble = 0, None
-            except NOT_NOW as error:
+            except Exception as error:
                 failures += 1
-                self.trouble = str(error)
-                log.warning("mass changes wait: %s", error)
+                self.trouble = str(error) if isinstance(error, NOT_NOW) else f"{type(error).__name__}: {error}"
+                log.warning("mass changes wait: %s", self.trouble, exc_info=not isinstance(error, NOT_NOW))
                 self._woken.wait(min(0.1 * 2**failures, PAUSE_SECONDS_MAX))
             else:
                 self._woken.wait()
@@ -144,7 +146,7 @@ class Runner:
     def _fact(self, batch: Batch, customer_id: str, change: Change) -> Fact:
         now = self._clock()
         data = data_of(change, customer_id, batch.actor, batch.reason)
-        return Fact(customer_id, SOURCE, batch.id, fact_type(change), batch.applied_at or now, now, data)
+        return Fact(customer_id, SOURCE, batch.id, COMMANDS[change.command], batch.applied_at or now, now, data)
 
     # --------------------------------------------------------------------------------------- applying
 
@@ -184,14 +186,17 @@ class Runner:
         shards: defaultdict[int, list[str]] = defaultdict(list)
         for customer in customers:
             shards[murmur2(customer.encode(), self._store.shards)].append(customer)
-        found = [record for shard, some in shards.items() for record in self._store.load(shard, some, self._policy()).values()]
+        policy = self._policy()
+        loaded = (self._store.load(shard, some, policy) for shard, some in shards.items())
+        found = [brought_up(record, policy).record for records in loaded for record in records.values()]
         return sorted(found, key=attrgetter("customer_id"))
 
     def verdicts(self, batch: Batch, entries: Sequence[Entry]) -> dict[str, Verdict]:
         """What came of the commands of a batch, as it is now; a customer whose record does not have it yet is left out."""
-        ref = FactRef(source=SOURCE, id=batch.id)
+        ref, policy = FactRef(source=SOURCE, id=batch.id), self._policy()
         records = self._records(entry.customer_id for entry in entries if entry.written)
-        return {record.customer_id: verdict_of(record.fold, record.known[ref].fact) for record in records if ref in record.known}
+        known = ((record, record.known[ref].fact) for record in records if ref in record.known)
+        return {record.customer_id: verdict for record, fact in known if (verdict := verdict_in(record, fact, policy)) is not None}
 
 
 def _undone(entry: Entry, record: Record) -> Change | Kept:
