@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -221,6 +222,19 @@ def test_what_is_stored_is_remembered_after_a_restart(clocked: Any, http: TestCl
     publisher.close()
     clocked.settle()
     assert not clocked.letters()
+
+
+def test_one_key_from_many_threads_at_once_is_one_command(lifecycle: Any, http: TestClient) -> None:
+    def send(_: int) -> Any:
+        return http.post("/v1/commands", json=command("convert"), headers={"Idempotency-Key": "k"}).json()
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(send, range(24)))
+    assert all(each == told[0] for each in told)
+    assert len({(record.value, record.headers) for record in lifecycle.bus.records(COMMAND.name)}) == 1
+    lifecycle.settle()
+    assert not lifecycle.letters()
+    assert http.get("/v1/customers/acme").json()["facts"] == 2
 
 
 def test_a_key_that_was_used_for_another_command_is_refused(lifecycle: Any, http: TestClient) -> None:

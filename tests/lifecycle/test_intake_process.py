@@ -123,6 +123,7 @@ def test_a_command_is_given_and_judged(ready: Process, eventually: Callable[...,
         eventually(lambda: httpx2.get(location).json()["verdict"] == "effective", seconds=30)
 
 
+@pytest.mark.long
 def test_what_was_answered_survives_kill_9(ready: Process, eventually: Callable[..., None]) -> None:
     answered: list[int] = []
     enough, stop = threading.Event(), threading.Event()
@@ -157,6 +158,7 @@ def test_what_was_answered_survives_kill_9(ready: Process, eventually: Callable[
     assert sum(facts(ready, f"killed-{number}") for number in range(50)) >= len(answered)
 
 
+@pytest.mark.long
 def test_while_kafka_is_away_it_says_so_and_afterwards_it_goes_on(
     ready: Process, broker: EmbeddedKafka, eventually: Callable[..., None]
 ) -> None:
