@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults properties bench check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties bench bench-long check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ properties: $(STAMP) ## Tell random histories to the fold, against a second fold
 
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench
+
+bench-long: $(STAMP) ## What bench leaves out, because it takes minutes: memory over a million customers
+	@$(BIN)/python -m tests.bench --only memory --json bench-long.json
 
 check: $(STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy

@@ -16,6 +16,7 @@ VARIABLES: Final = frozenset(
     PREFIX + name
     for name in (
         "CACHE_DIR",
+        "CACHE_FACTS",
         "CACHE_RECORDS",
         "CURRENCY",
         "DATABASE",

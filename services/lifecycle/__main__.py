@@ -24,6 +24,7 @@ from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle.api import create_app
+from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
@@ -95,7 +96,8 @@ def run(settings: Settings, listener: socket.socket) -> int:
         log.info("the traces of events are being filled: %d so far", looked)
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
-    worker = Inbound(store, tables, counters, cache_records=settings.cache_records, clock=clock)
+    cache = Cache(records_max=settings.cache_records, facts_max=settings.cache_facts)
+    worker = Inbound(store, tables, counters, cache=cache, clock=clock)
     loop = Loop(
         bus,
         worker,

@@ -23,10 +23,17 @@ TABLES: Final = (
 )
 _SUMMARY: Final = Summary.__struct_fields__
 _COLUMNS: Final = ("customer_id", "shard", "version", *_SUMMARY, "searched")
+_INDEXED: Final = ("status", "since", "owner")
+"""Columns that are written only where they change: a line comes with every fact, and each index lies elsewhere on the disk."""
+_PLAIN: Final = tuple(name for name in _COLUMNS[1:] if name not in _INDEXED)
 _WRITE: Final = (
     f"INSERT INTO customer ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-    f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+    f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _PLAIN)}"
     " WHERE excluded.version >= customer.version"
+)
+_MOVE: Final = (
+    f"UPDATE customer SET {', '.join(f'{name} = ?' for name in _INDEXED)} WHERE customer_id = ? AND version = ?"
+    f" AND ({' OR '.join(f'{name} IS DISTINCT FROM ?' for name in _INDEXED)})"
 )
 _NEVER: Final = "1 = 0"
 
@@ -78,6 +85,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 def write(cursor: Cursor, lines: Sequence[Line]) -> None:
     """Write lines, within a transaction. A line of an older version than the one that is there changes nothing."""
     cursor.executemany(_WRITE, [_row(line) for line in lines])
+    cursor.executemany(_MOVE, [_move(line) for line in lines])
 
 
 def _row(line: Line) -> tuple[Any, ...]:
@@ -90,6 +98,11 @@ def _row(line: Line) -> tuple[Any, ...]:
         *(getattr(summary, name) for name in _SUMMARY),
         "\n".join(texts).casefold(),
     )
+
+
+def _move(line: Line) -> tuple[Any, ...]:
+    indexed = [getattr(line.summary, name) for name in _INDEXED]
+    return (*indexed, line.customer_id, line.version, *indexed)
 
 
 def count(cursor: Cursor, selection: Selection) -> int:

@@ -43,7 +43,8 @@ def at_arrival(changes: Iterable[AnyEvent]) -> dict[str, Any]:
                 break  # what follows is not because of them
             case StatusRevised():
                 begins.append(event.since)
-                told["status"] = {"since": format_instant(event.since), "from": _shown(event.previous), "to": _shown(event.current)}
+                since = told.get("status", {}).get("since", format_instant(event.since))  # parts of one begin with the first
+                told["status"] = {"since": since, "from": _shown(event.previous), "to": _shown(event.current)}
             case RecordRevised():
                 told["record"] = {"changed": event.changed, "owner": event.owner, "assignment_id": event.assignment_id}
             case DealsRevised():

@@ -5,7 +5,7 @@ changed in memory counts only once it is committed; after a failure nothing has 
 partition than its customer's home is not folded there but sent home, bytes untouched.
 """
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +18,7 @@ from events.record import Record as KafkaRecord
 from events.record import TopicPartition
 from events.topics import MOVED, STATUS_TABLE, TICK_TYPE, TOPICS
 from services.lifecycle.admission import objection
+from services.lifecycle.cache import Cache, Entry
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.order import key_of
@@ -39,17 +40,14 @@ _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED 
 class Inbound:
     """The worker of :class:`events.bus.loop.Loop` for lifecycle. ``clock``: nanoseconds since 1970, read for ticks only."""
 
-    def __init__(
-        self, store: Store, tables: StatusTables, counters: Counters, *, cache_records: int, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, store: Store, tables: StatusTables, counters: Counters, *, cache: Cache, clock: Callable[[], int]) -> None:
         self._store = store
         self._ledger = store.ledger
         self._tables = tables
         self.sweep: Final = Sweep(store, tables)
         self._counters = counters
-        self._cache_records = cache_records
         self._clock = clock
-        self._cache: OrderedDict[str, tuple[int, Record]] = OrderedDict()
+        self._cache = cache
         self._last: dict[int, int] = {}
 
     # -------------------------------------------------------------------------------------- ownership
@@ -70,8 +68,7 @@ class Inbound:
 
     def _forget(self, shards: set[int]) -> None:
         """What is cached of a shard holds only while this worker owns it."""
-        for customer in [customer for customer, (shard, _) in self._cache.items() if shard in shards]:
-            del self._cache[customer]
+        self._cache.forget(shards)
         for shard in shards:
             self._last.pop(shard, None)
 
@@ -104,13 +101,9 @@ class Inbound:
 
     def _commit(self, records: Sequence[KafkaRecord], batch: "_Batch") -> None:
         self._write(records, batch.work)
-        for customer, entry in batch.changed.items():
-            self._cache[customer] = entry
-        for customer in batch.used:
-            if customer in self._cache:
-                self._cache.move_to_end(customer)
-        while len(self._cache) > self._cache_records:
-            self._cache.popitem(last=False)
+        self._cache.update(batch.changed)
+        self._cache.used(batch.used)
+        self._cache.trim()
         for (topic, outcome), count in batch.outcomes.items():
             self._counters.records.labels(topic, outcome).inc(count)
         if batch.moved:
@@ -209,7 +202,7 @@ def _tick(shard: int, wake: Wake, now: int) -> Forwarded:
 class _Batch:
     """One batch while it is being decided: what it would change, before any of it counts."""
 
-    def __init__(self, store: Store, policy: Policy, cache: Mapping[str, tuple[int, Record]]) -> None:
+    def __init__(self, store: Store, policy: Policy, cache: Mapping[str, Entry]) -> None:
         self._store = store
         self._policy = policy
         self._cache = cache

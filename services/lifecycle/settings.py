@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     ] = True
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     cache_records: Annotated[int, Field(ge=0, description="How many customer records are kept in memory.")] = 20_000
+    cache_facts: Annotated[
+        int, Field(ge=0, description="How many facts the records in memory have together, at most: about 3 KiB each.")
+    ] = 200_000
     watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0
 
     @field_validator("database")

@@ -6,7 +6,7 @@ have followed; which of the others have is in their own events. So a crash loses
 nothing is said twice.
 """
 
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec import Struct
 from events.bus import PositionLost
 from events.record import Record as KafkaRecord
 from events.topics import STATUS_TABLE
+from services.lifecycle.cache import Cache
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.refold import brought_up
@@ -24,9 +25,6 @@ from services.lifecycle.work import Work
 
 RECORDS_A_STEP: Final = 100
 """How many records one step looks at: 5 ms, or 50 where all of them change, in which no fact is taken in."""
-
-Cache = MutableMapping[str, tuple[int, Record]]
-"""The records in memory, with their shards."""
 Write = Callable[[Sequence[KafkaRecord], Work], None]
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +20,15 @@ from typing import Final
 from rich.console import Console
 
 from handoff.broker import EmbeddedKafka
-from tests.bench import machine, report
+from tests.bench import long, machine, memory, report
 from tests.bench.broker import durable_rows, relay_rows
+from tests.bench.grown import grown_rows
 from tests.bench.http import http_rows
 from tests.bench.installation import Installation
 from tests.bench.latency import latency_rows
 from tests.bench.lifecycle import frame_rows, store_rows
+from tests.bench.long import long_rows
+from tests.bench.memory import memory_rows
 from tests.bench.projection import fold_rows
 from tests.bench.result import Comparison, Row
 
@@ -38,6 +41,7 @@ class Bench:
 
     def __init__(self, folder: Path, held: ExitStack, *, rounds: int, quick: bool) -> None:
         self.rounds = rounds
+        self.quick = quick
         self.facts = 2_000 if quick else 12_000
         self.seconds = 2.0 if quick else 6.0
         self._folder = folder
@@ -86,6 +90,19 @@ def _relay(bench: Bench) -> Iterator[Row]:
     return relay_rows(bench.bootstrap(), bench.folder("relay"), bench.facts, bench.rounds)
 
 
+def _long(bench: Bench) -> Iterator[Row]:
+    return long_rows(bench.rounds, facts=1_000 if bench.quick else long.FACTS)
+
+
+def _grown(bench: Bench) -> Iterator[Row]:
+    folder = bench.folder("grown")
+    return grown_rows(folder, bench.rounds, copies=5) if bench.quick else grown_rows(folder, bench.rounds)
+
+
+def _memory(bench: Bench) -> Iterator[Row]:
+    return memory_rows(bench.folder("memory"), memory.WARM + 20_000 if bench.quick else memory.CUSTOMERS)
+
+
 def _latency(bench: Bench) -> Iterator[Row]:
     return latency_rows(bench.installation().settings.bootstrap, bench.seconds, bench.rounds)
 
@@ -102,7 +119,9 @@ def _footprint(bench: Bench) -> Iterator[Row]:
 
 
 SECTIONS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
+    "long": _long,
     "store": _store,
+    "grown": _grown,
     "exactly-once": _frame,
     "fold": _fold,
     "durable": _durable,
@@ -112,6 +131,8 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "footprint": _footprint,
 }
 """What is measured, in this order: with the whole stack idle beside it, nothing in this process would be measured alone."""
+LONG: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {"memory": _memory}
+"""What takes too long to be measured unless it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         progress.print(_greeting(here, rounds, quick=asked.quick))
         bench = Bench(folder, held, rounds=rounds, quick=asked.quick)
         try:
-            for row in _measure(bench, asked.only or list(SECTIONS)):
+            for row in _measure(bench, asked.only or SECTIONS):
                 rows.append(row)
                 progress.print(f"[{time.monotonic() - began:4.0f} s] {_line(row)}")
         except KeyboardInterrupt:
@@ -152,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _measure(bench: Bench, sections: Sequence[str]) -> Iterator[Row]:
-    for name, section in SECTIONS.items():
+def _measure(bench: Bench, sections: Collection[str]) -> Iterator[Row]:
+    for name, section in {**SECTIONS, **LONG}.items():
         if name in sections:
             yield from section(bench)
 
@@ -161,7 +182,9 @@ def _measure(bench: Bench, sections: Sequence[str]) -> Iterator[Row]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=_positive, help="how often each row is measured (5; 2 with --quick)")
-    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), metavar="NAME", help=f"some of {', '.join(SECTIONS)}")
+    parser.add_argument(
+        "--only", nargs="+", choices=[*SECTIONS, *LONG], metavar="NAME", help=f"some of {', '.join([*SECTIONS, *LONG])}"
+    )
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures are written (bench.json)")
     parser.add_argument("--quick", action="store_true", help="small loads: shows that it runs, its figures are not to be quoted")
     return parser
@@ -181,9 +204,12 @@ def _greeting(here: Mapping[str, object], rounds: int, *, quick: bool) -> str:
 
 def _line(row: Row) -> str:
     if isinstance(row, Comparison):
-        goal = "" if row.goal is None else f", goal {row.goal}: {'reached' if row.reached else 'not reached'}"
-        return f"{row.name}: {report.number(row.subject_figure)} {row.unit}, ratio {row.ratio:.2f}{goal}"
-    return f"{row.name}: {row.subject}: {report.number(row.figure)} {row.unit}"
+        return f"{row.name}: {report.number(row.subject_figure)} {row.unit}, ratio {row.ratio:.2f}{_goal(row)}"
+    return f"{row.name}: {row.subject}: {report.number(row.figure)} {row.unit}{_goal(row)}"
+
+
+def _goal(row: Row) -> str:
+    return "" if row.goal is None else f", goal {row.goal}: {'reached' if row.reached else 'not reached'}"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from events.bus.ledger import Cursor, DeadLetter, Ledger
 from events.bus.memory import MemoryBus
 from events.record import Record, TopicPartition
 from events.topics import PARTITIONS, STATUS_TABLE
+from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
 from services.lifecycle.settings import Settings
@@ -87,14 +88,21 @@ class Rehearsal(NamedTuple):
 
 def worker_on(store: Store, records: Sequence[Record]) -> Inbound:
     """Lifecycle's worker over a store, with all logs of some records."""
+    return worker_on_logs(store, places(records))
+
+
+def worker_on_logs(store: Store, logs: Collection[TopicPartition]) -> Inbound:
+    """Lifecycle's worker over a store, with some logs."""
     worker = Inbound(
         store,
         StatusTables(MemoryBus({STATUS_TABLE.name: 1}), ZoneInfo("UTC")),
         Counters.on(CollectorRegistry()),
-        cache_records=Settings.model_fields["cache_records"].default,
+        cache=Cache(
+            records_max=Settings.model_fields["cache_records"].default, facts_max=Settings.model_fields["cache_facts"].default
+        ),
         clock=lambda: 0,
     )
-    worker.claim(places(records))
+    worker.claim(logs)
     return worker
 
 

@@ -39,7 +39,6 @@ def _comparisons(rows: Sequence[Comparison]) -> RenderableType:
     found.add_column("reached", no_wrap=True)
     for row in rows:
         low, high = row.spread
-        reached = {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row.reached]
         found.add_row(
             row.name,
             number(row.subject_figure),
@@ -48,9 +47,13 @@ def _comparisons(rows: Sequence[Comparison]) -> RenderableType:
             f"{row.ratio:.2f}",
             f"{low:.2f}..{high:.2f}",
             str(row.goal or "-"),
-            reached,
+            _reached(row),
         )
     return found if rows else Text()
+
+
+def _reached(row: Row) -> Text:
+    return {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row.reached]
 
 
 def _measures(rows: Sequence[Row]) -> RenderableType:
@@ -60,8 +63,10 @@ def _measures(rows: Sequence[Row]) -> RenderableType:
     found.add_column("what")
     found.add_column("figure", justify="right", no_wrap=True)
     found.add_column("unit", no_wrap=True)
+    found.add_column("goal", justify="right", no_wrap=True)
+    found.add_column("reached", no_wrap=True)
     for row in measures:
-        found.add_row(row.name, row.subject, number(row.figure), row.unit)
+        found.add_row(row.name, row.subject, number(row.figure), row.unit, str(row.goal or "-"), _reached(row))
     return found if measures else Text()
 
 

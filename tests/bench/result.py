@@ -18,7 +18,7 @@ class BrokenRunError(Exception):
 
 
 class Goal(Struct, frozen=True):
-    """A bound of a ratio: at least so much (of a rate), or at most (of a latency)."""
+    """A bound of a ratio or a figure: at least so much (of a rate), or at most (of a latency)."""
 
     bound: float
     at_most: bool = False
@@ -26,6 +26,10 @@ class Goal(Struct, frozen=True):
     def reached(self, ratio: float) -> bool:
         """Whether a ratio keeps the bound. It is not rounded for that."""
         return ratio <= self.bound if self.at_most else ratio >= self.bound
+
+    def as_json(self) -> dict[str, float]:
+        """The bound as it is written to a file."""
+        return {"at_most" if self.at_most else "at_least": self.bound}
 
     def __str__(self) -> str:
         return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
@@ -92,7 +96,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
             "floor": {"what": self.floor, "median": self.floor_figure},
             "ratio": self.ratio,
             "spread": list(self.spread),
-            "goal": None if self.goal is None else {"at_most" if self.goal.at_most else "at_least": self.goal.bound},
+            "goal": None if self.goal is None else self.goal.as_json(),
             "reached": self.reached,
             "sqlite": dict(self.sqlite),
             "rounds": [{"subject": lap.subject, "floor": lap.floor, "ratio": lap.ratio} for lap in self.laps],
@@ -100,21 +104,28 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Measure(Struct, frozen=True, kw_only=True):
-    """A row without a floor: an absolute figure."""
+    """A row without a floor: an absolute figure, with a goal where one was set for it."""
 
     name: str
     subject: str
     unit: str
     figures: tuple[float, ...]
+    goal: Goal | None = None
 
     @property
     def figure(self) -> float:
         """The median."""
         return median(self.figures)
 
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        return None if self.goal is None else self.goal.reached(self.figure)
+
     def as_json(self) -> dict[str, Any]:
         """The row as it is written to a file."""
-        return {"name": self.name, "unit": self.unit, "what": self.subject, "median": self.figure, "rounds": list(self.figures)}
+        said = {"name": self.name, "unit": self.unit, "what": self.subject, "median": self.figure, "rounds": list(self.figures)}
+        return said if self.goal is None else {**said, "goal": self.goal.as_json(), "reached": self.reached}
 
 
 Row = Comparison | Measure

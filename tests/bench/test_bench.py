@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from events.bus.partitioner import murmur2
+from events.topics import PARTITIONS
+from services.lifecycle.store import Store
+from tests.bench.grown import copied, filled, grown_rows
 from tests.bench.lifecycle import frame_rows, store_rows
+from tests.bench.long import POLICY, long_rows
+from tests.bench.memory import memory_rows
 from tests.bench.projection import fold_rows
 from tests.bench.report import as_json, number, show
 from tests.bench.result import Comparison, Goal, Lap, Measure, percentile
@@ -65,6 +71,16 @@ def test_arms_take_their_steps_in_turn() -> None:
     assert took[-2:] == ["b", "a"]
 
 
+def test_a_figure_without_a_floor_can_have_a_goal() -> None:
+    late = Measure(name="late", subject="a late fact", unit="ms", figures=(8.0, 60.0, 9.0), goal=Goal(50, at_most=True))
+    output = io.StringIO()
+    show(Console(file=output, width=80), [late, MEMORY])
+    lines = [line.split() for line in output.getvalue().splitlines()]
+    assert ["late", "a", "late", "fact", "9.00", "ms", "≤", "50", "yes"] in lines
+    assert late.as_json() | {"goal": {"at_most": 50}, "reached": True} == late.as_json()
+    assert "goal" not in MEMORY.as_json()
+
+
 @pytest.mark.parametrize(("figure", "text"), [(0.192, "0.19"), (12.34, "12.3"), (94_812.4, "94,812")])
 def test_figures_are_short(figure: float, text: str) -> None:
     assert number(figure) == text
@@ -78,7 +94,7 @@ def test_the_table_fits_eighty_columns_and_says_what_was_not_reached() -> None:
     fast, slow, memory = (next(line.split() for line in lines if line.split()[:1] == [name]) for name in ("fast", "slow", "memory"))
     assert fast == ["fast", "60.0", "100", "rows/s", "0.30", "0.10..0.90", "≥", "0.3", "yes"]
     assert slow[-4:] == ["3.10..3.10", "≤", "3", "no"]
-    assert memory == ["memory", "a", "process", "70.0", "MiB"]
+    assert memory == ["memory", "a", "process", "70.0", "MiB", "-", "-"]
     assert "0.00..12.35" in output.getvalue(), "nothing is cut off"
     assert "fast: what it does ÷ what it could do (both: journal wal, synchronous FULL)" in output.getvalue()
 
@@ -130,13 +146,42 @@ def test_a_floor_writes_what_its_subject_wrote(tmp_path: Path) -> None:
 
 
 def test_the_rows_without_kafka_run(tmp_path: Path) -> None:
-    for name in ("store", "frame", "fold"):
+    for name in ("store", "frame", "fold", "grown"):
         (tmp_path / name).mkdir()
     rows = [
         *store_rows(tmp_path / "store", FACTS, 1),
         *frame_rows(tmp_path / "frame", FACTS, 1),
         *fold_rows(tmp_path / "fold", FACTS, 1),
+        *grown_rows(tmp_path / "grown", 1, stored=FACTS, copies=3, facts=600),
     ]
-    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded"]
-    assert [row.name for row in rows if row.goal is None] == ["decide", "decoded"]
+    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded", "grown", "grown (cpu)", "disk"]
+    assert [row.name for row in rows if row.goal is None] == ["decide", "decoded", "grown (cpu)"]
     assert all(row.ratio > 0 for row in rows)
+
+
+def test_the_rows_about_long_records_run() -> None:
+    newer, *late = long_rows(1, facts=100, newer=20, late=8)
+    assert isinstance(newer, Comparison)
+    assert (newer.name, newer.ratio > 0) == ("newer", True)
+    assert all(isinstance(row, Measure) and row.figure > 0 for row in late)
+
+
+def test_memory_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (held, growth) = memory_rows(tmp_path, FACTS, warm=20)
+    assert held.figure > 10
+    assert growth.subject == "what lifecycle holds after 60 customers more than after 20"
+
+
+def test_a_grown_store_is_what_lifecycle_would_have_written(tmp_path: Path) -> None:
+    """The copies of a store are records that lifecycle reads, in the shards where it looks for them."""
+    path = tmp_path / "grown.sqlite"
+    records = as_records(messages(FACTS))
+    filled(path, records, FACTS)
+    copied(path, 3)
+    with closing(Store(path, PARTITIONS, code_version="bench")) as store:
+        for record in records[:FACTS]:
+            assert record.key is not None
+            for name in (record.key.decode(), f"{record.key.decode()}.002"):
+                (found,) = store.load(murmur2(name.encode(), PARTITIONS), [name], POLICY).values()
+                assert {known.fact.customer_id for known in found.known.values()} == {name}
+        assert store.customers() == 3 * len({record.key for record in records})

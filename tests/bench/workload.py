@@ -30,7 +30,8 @@ SOURCE: Final = "crm"
 _HOME: Final = {
     data: (topic.name, type_) for topic in LIFECYCLE_INPUTS if topic is not MOVED for type_, data in topic.types.items()
 }
-_DAY: Final = 24 * 3600 * NANOSECONDS
+HOUR: Final = 3600 * NANOSECONDS
+_DAY: Final = 24 * HOUR
 _COUNTRIES: Final = ("DE", "FR", "GB", "US", "CA", "JP", "AU", "BR")
 _PRODUCTS: Final = ("GTX Basic", "GTX Pro", "MG Special", "MG Advanced")
 _REPS: Final = ("anna", "ben", "chiara", "dev", "elena", "frank", "grace")
@@ -49,6 +50,13 @@ def messages(count: int, *, seed: int = SEED) -> list[Message]:
         occurred_at = recorded_at - (_DAY if chance.randrange(LATE_ONE_IN) == 0 else 0)
         found.append(message(customer.next_fact(occurred_at), f"{number:07d}", occurred_at, recorded_at))
     return found
+
+
+def one_customer(count: int, *, seed: int = SEED) -> list[Message]:
+    """So many facts of a single customer, one every hour."""
+    customer, begin = _Customer("C-1", random.Random(seed)), day_start(FIRST_DAY)
+    instants = [begin + number * HOUR for number in range(count)]
+    return [message(customer.next_fact(at), f"{number:07d}", at, at) for number, at in enumerate(instants)]
 
 
 def message(data: Data, id: str, occurred_at: int, recorded_at: int | None = None) -> Message:

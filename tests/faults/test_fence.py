@@ -23,6 +23,7 @@ from events.bus.memory import MemoryBus
 from events.topics import LIFECYCLE_INPUTS, PARTITIONS, TOPICS
 from handoff.broker import EmbeddedKafka
 from handoff.importing.publish import publish
+from services.lifecycle.cache import Cache
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from services.lifecycle.inbound import Inbound
@@ -59,7 +60,11 @@ class Workers:
         """One more, which takes over from those before."""
         store = self._kind(self.path, PARTITIONS, code_version="test", identity=self.bus.identity)
         inbound = Inbound(
-            store, StatusTables(self.bus, UTC), Counters.on(CollectorRegistry()), cache_records=20_000, clock=time.time_ns
+            store,
+            StatusTables(self.bus, UTC),
+            Counters.on(CollectorRegistry()),
+            cache=Cache(records_max=20_000, facts_max=200_000),
+            clock=time.time_ns,
         )
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(self.bus, inbound, group="lifecycle", topics=topics, instance="lifecycle-1", poll_seconds=0.05)

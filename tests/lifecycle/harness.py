@@ -18,6 +18,7 @@ from events.record import Message, Record
 from events.reference import Version
 from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, STATUS_TABLE, TOPICS
 from events.values import parse_instant
+from services.lifecycle.cache import Cache
 from services.lifecycle.domain.process import SalesProcess
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow
@@ -66,7 +67,8 @@ class Lifecycle:
         self.registry = CollectorRegistry()
         self.counters = Counters.on(self.registry)
         self.tables = StatusTables(self.bus, self.zone)
-        worker = Inbound(store, self.tables, self.counters, cache_records=50, clock=self._now)
+        cache = Cache(records_max=50, facts_max=500)
+        worker = Inbound(store, self.tables, self.counters, cache=cache, clock=self._now)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(
             self.bus,

@@ -7,13 +7,28 @@ from pathlib import Path
 from typing import Final
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from events.bus.database import CannotOpen
 from events.bus.ledger import Cursor, Dialect
 
 LOCK_SECONDS_MAX: Final = 15
 """How long to wait for another writer."""
+
+
+PAGE_CACHE_KIB: Final = 16 * 1024
+"""Of each connection: SQLite's own 2 MiB hold neither the indexes of a big store nor the pages of one large transaction."""
+CHECKPOINT_PAGES: Final = 4000
+"""So many pages of the write-ahead log (16 MiB) come to the file at once; with SQLite's own 1000 the same ones come more often."""
+
+
+class _Pool(SQLiteConnectionPool):
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        with connection.cursor() as cursor:  # SQLite keeps neither setting in the file
+            cursor.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        return connection
 
 
 class SQLiteEvents(SQLiteApplicationRecorder):
@@ -33,6 +48,7 @@ class SQLite:
         self.dialect = Dialect()
         self._file = file
         self._datastore = SQLiteDatastore(str(file), originator_id_type="text", lock_timeout=LOCK_SECONDS_MAX)
+        self._datastore.pool = _Pool(db_name=str(file), lock_timeout=LOCK_SECONDS_MAX)
 
     @contextmanager
     def prepare(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from events.codec import Fact
 from events.facts import Stage
 from events.published import Cause
 from services.lifecycle.domain.deals import Image, Origin, image_of
-from services.lifecycle.domain.links import NOTHING, DocumentKey, Grouping, Links, document_of, extended, group
+from services.lifecycle.domain.links import NOTHING, DocumentKey, Grouping, Links, document_of, group, regrouped
 from services.lifecycle.domain.order import Key, key_of
 from services.lifecycle.domain.state import Policy, State, state_after
 
@@ -116,20 +116,18 @@ def plus(fold: Fold, facts: Sequence[Fact], policy: Policy, *, without: Sequence
 
 
 def _grouping(fold: Fold, added: Sequence[Placed], dropped: set[Key]) -> tuple[Links, Grouping, Collection[DocumentKey]]:
-    """Links and grouping with more facts and without some, and the documents whose past that changes. Common cases come first."""
+    """Links and grouping with more facts and without some, and the documents whose past that changes."""
     links = Links() if dropped else fold.links
     kept = [placed for placed in fold.facts if placed[0] not in dropped] if dropped else []
     for key, fact in [*kept, *added]:
         links = links.plus(key, fact.data)
     if links is fold.links:
         return links, fold.grouping, ()
-    document = document_of(added[0][1].data)
-    if len(added) == 1 and not dropped and document is not None and document not in fold.links.documents:
-        grouping = extended(fold.grouping, links, document)
-        if grouping is not None:
-            return links, grouping, ()
-    grouping = group(links)
-    return links, grouping, grouping.regrouped(fold.grouping, fold.links.quote_replaces)
+    if fold.last is None:
+        return links, group(links), ()
+    concerned = [*added, *(placed for placed in (fold.facts if dropped else ()) if placed[0] in dropped)]
+    documents = {document for _, fact in concerned if (document := document_of(fact.data)) is not None}
+    return links, *regrouped(fold.grouping, (fold.links, links), documents)
 
 
 # --------------------------------------------------------------------------------- points of the fold

@@ -1,13 +1,14 @@
 """Links and deals (FOLD.md 8-10): which documents make one deal, over the whole set of facts and undated.
 
-A link field is the last writer's. What the links say as a whole is a :class:`Grouping`; a fact that changes the
-grouping of documents that already had facts changes their past, and the record is folded anew.
+A link field is the last writer's. What the links say as a whole is a :class:`Grouping`. Links tie quotes and orders into clusters
+that know nothing of each other, so a fact that says something new of a link changes the grouping of its cluster only. Where that
+regroups documents that already had facts, their past changes, and the record is folded anew from the first of these facts on.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -35,14 +36,17 @@ def document_of(data: object) -> DocumentKey | None:
 
 
 class Links(Struct, frozen=True):
-    """The link fields of every document that has a fact; the last writer's of each. ``named``: quotes that any link ever named."""
+    """The link fields of every document that has a fact; the last writer's of each.
+
+    ``named_by``: the quotes and orders that ever named a quote, by its id.
+    """
 
     documents: HashTrieSet[DocumentKey] = HashTrieSet()
     quote_opportunity: HashTrieMap[str, Link] = HashTrieMap()
     quote_replaces: HashTrieMap[str, Link] = HashTrieMap()
     order_opportunity: HashTrieMap[str, Link] = HashTrieMap()
     order_quote: HashTrieMap[str, Link] = HashTrieMap()
-    named: HashTrieSet[str] = HashTrieSet()
+    named_by: HashTrieMap[str, frozenset[DocumentKey]] = HashTrieMap()
 
     def plus(self, key: Key, data: object) -> Links:
         """The links after a fact (in whatever order facts come); the same object where it says nothing new."""
@@ -50,24 +54,46 @@ class Links(Struct, frozen=True):
         if document is None:
             return self
         documents = self.documents if document in self.documents else self.documents.insert(document)
-        opportunities, replaces, named = self.quote_opportunity, self.quote_replaces, self.named
+        opportunities, replaces, named_by = self.quote_opportunity, self.quote_replaces, self.named_by
         by_order, quotes = self.order_opportunity, self.order_quote
         match data:
             case QuoteFields():
                 opportunities = _written(opportunities, data.quote_id, key, data.opportunity_id)
                 replaces = _written(replaces, data.quote_id, key, data.replaces)
-                named = _with(named, data.replaces)
+                named_by = _named(named_by, data.replaces, document)
             case OrderPlaced():
                 by_order = _written(by_order, data.order_id, key, data.opportunity_id)
                 quotes = _written(quotes, data.order_id, key, data.quote_id)
-                named = _with(named, data.quote_id)
-        after = Links(documents, opportunities, replaces, by_order, quotes, named)
+                named_by = _named(named_by, data.quote_id, document)
+        after = Links(documents, opportunities, replaces, by_order, quotes, named_by)
         same = all(getattr(self, field) is getattr(after, field) for field in self.__struct_fields__)
         return self if same else after
 
+    def of(self, cluster: Collection[DocumentKey]) -> Links:
+        """The links of some documents alone."""
+        quotes = [identifier for kind, identifier in cluster if kind == "quote"]
+        orders = [identifier for kind, identifier in cluster if kind == "order"]
+        return Links(
+            HashTrieSet([document for document in cluster if document in self.documents]),
+            _some(self.quote_opportunity, quotes),
+            _some(self.quote_replaces, quotes),
+            _some(self.order_opportunity, orders),
+            _some(self.order_quote, orders),
+        )
 
-def _with(named: HashTrieSet[str], quote: str | None) -> HashTrieSet[str]:
-    return named if quote is None or quote in named else named.insert(quote)
+
+def _named(
+    named_by: HashTrieMap[str, frozenset[DocumentKey]], quote: str | None, document: DocumentKey
+) -> HashTrieMap[str, frozenset[DocumentKey]]:
+    if quote is None:
+        return named_by
+    before = named_by.get(quote, frozenset())
+    return named_by if document in before else named_by.insert(quote, before | {document})
+
+
+def _some(links: HashTrieMap[str, Link], names: Iterable[str]) -> HashTrieMap[str, Link]:
+    found = {name: link for name in names if (link := links.get(name)) is not None}
+    return HashTrieMap.convert(found) if found else HashTrieMap()
 
 
 def _written(links: HashTrieMap[str, Link], document: str, key: Key, named: str | None) -> HashTrieMap[str, Link]:
@@ -82,21 +108,17 @@ class Grouping(Struct, frozen=True):
 
     deal_of: HashTrieMap[DocumentKey, str]
     members: HashTrieMap[str, tuple[DocumentKey, ...]]
-    replaces: Mapping[str, str]
-
-    def regrouped(self, earlier: Grouping, written: Mapping[str, Link]) -> set[DocumentKey]:
-        """The documents whose past changes: they are of another deal than before, or their ``replaces`` link stands otherwise.
-
-        ``written`` are the earlier ``replaces`` links: one of them that stands only now replaces from its first fact on (7). A
-        quote that had none has no past in which it could matter.
-        """
-        standing = {quote for quote, _ in earlier.replaces.items() ^ self.replaces.items() if quote in written}
-        moved = {document for document, deal in earlier.deal_of.items() if self.deal_of.get(document) != deal}
-        return moved | {("quote", quote) for quote in standing}
+    replaces: HashTrieMap[str, str]
 
 
 def group(links: Links) -> Grouping:
     """What the links as a whole say (FOLD.md 8-10)."""
+    deal_of, replaces = _said(links)
+    return Grouping(HashTrieMap.convert(deal_of), HashTrieMap.convert(_members(deal_of.items())), HashTrieMap.convert(replaces))
+
+
+def _said(links: Links) -> tuple[dict[DocumentKey, str], dict[str, str]]:
+    """The deal of every document with a fact, and the ``replaces`` links that stand."""
     replaces = _without_cycles(links.quote_replaces)
     roots = _roots(replaces)
 
@@ -131,7 +153,15 @@ def group(links: Links) -> Grouping:
             case "order":
                 deal = deal_of_order(identifier)
         deal_of[kind, identifier] = deal
-    return Grouping(HashTrieMap.convert(deal_of), HashTrieMap.convert(_members(deal_of.items())), replaces)
+    return deal_of, replaces
+
+
+def _alone(document: DocumentKey, links: Links) -> str:
+    """The deal of a document that links tie to no other."""
+    kind, identifier = document
+    opportunities = links.quote_opportunity if kind == "quote" else links.order_opportunity
+    own = None if kind == "opportunity" else opportunities.get(identifier)
+    return f"opportunity:{own[1]}" if own else f"{kind}:{identifier}"
 
 
 def _members(pairs: Iterable[tuple[DocumentKey, str]]) -> dict[str, tuple[DocumentKey, ...]]:
@@ -172,40 +202,63 @@ def _roots(replaces: Mapping[str, str]) -> dict[str, str]:
     return roots
 
 
-NOTHING = Grouping(HashTrieMap(), HashTrieMap(), {})
+NOTHING = Grouping(HashTrieMap(), HashTrieMap(), HashTrieMap())
 """The grouping of no documents."""
 
 
-def extended(grouping: Grouping, links: Links, document: DocumentKey) -> Grouping | None:
-    """The grouping with one more document, in the common case that it changes nothing else; else None.
+def regrouped(before: Grouping, links: tuple[Links, Links], documents: Iterable[DocumentKey]) -> tuple[Grouping, set[DocumentKey]]:
+    """The grouping after facts about some documents, and the documents whose past that changes.
 
-    ``links`` are those with the document's own. No link names an order; an opportunity is its own deal in any case.
+    ``links`` are those before and after. The past of a document changes where it is of another deal than before, or its
+    ``replaces`` link stands otherwise: one that was written earlier and stands only now replaces from its first fact on (7), while
+    a quote that had none has no past in which it could matter.
     """
-    kind, identifier = document
-    deal: str | None
-    match kind:
-        case "opportunity":
-            deal = f"opportunity:{identifier}"
-        case "quote":
-            linked = identifier in links.named or identifier in links.quote_replaces
-            own = links.quote_opportunity.get(identifier)
-            deal = None if linked else f"opportunity:{own[1]}" if own else f"quote:{identifier}"
-        case "order":
-            deal = _deal_of_new_order(grouping, links, identifier)
-    if deal is None:
-        return None
-    return Grouping(
-        grouping.deal_of.insert(document, deal),
-        grouping.members.insert(deal, tuple(sorted((*grouping.members.get(deal, ()), document)))),
-        grouping.replaces,
-    )
+    cluster = _cluster(links, documents)
+    if len(cluster) == 1:
+        said = {document: _alone(document, links[1]) for document in cluster if document in links[1].documents}
+        standing: dict[str, str] = {}
+    else:
+        said, standing = _said(links[1].of(cluster))
+    deal_of, members, replaces, moved = before.deal_of, before.members, before.replaces, set[DocumentKey]()
+    for document in cluster:
+        was, deal = before.deal_of.get(document), said.get(document)
+        if was == deal:
+            continue
+        if was is not None:
+            moved.add(document)
+            left = tuple(member for member in members[was] if member != document)
+            members = members.insert(was, left) if left else members.remove(was)
+        if deal is None:
+            deal_of = deal_of.remove(document)
+        else:
+            deal_of = deal_of.insert(document, deal)
+            members = members.insert(deal, tuple(sorted((*members.get(deal, ()), document))))
+    for quote in (identifier for kind, identifier in cluster if kind == "quote"):
+        stood, stands = replaces.get(quote), standing.get(quote)
+        if stood == stands:
+            continue
+        replaces = replaces.remove(quote) if stands is None else replaces.insert(quote, stands)
+        if quote in links[0].quote_replaces:
+            moved.add(("quote", quote))
+    return Grouping(deal_of, members, replaces), moved
 
 
-def _deal_of_new_order(grouping: Grouping, links: Links, order: str) -> str | None:
-    opportunity, quote = links.order_opportunity.get(order), links.order_quote.get(order)
-    if quote is None:
-        return f"opportunity:{opportunity[1]}" if opportunity else f"order:{order}"
-    if opportunity is None:
-        return grouping.deal_of.get(("quote", quote[1]))
-    # with both, it may decide the opportunity of the quote's chain: not where the quote names one itself
-    return f"opportunity:{opportunity[1]}" if quote[1] in links.quote_opportunity else None
+def _cluster(links: tuple[Links, Links], documents: Iterable[DocumentKey]) -> set[DocumentKey]:
+    """All that links tie to some documents, as they are or were, quotes without a fact included. An opportunity ties nothing."""
+    cluster: set[DocumentKey] = set()
+    waiting = list(documents)
+    while waiting:
+        document = waiting.pop()
+        if document in cluster:
+            continue
+        cluster.add(document)
+        kind, identifier = document
+        if kind == "opportunity":
+            continue
+        for each in links:
+            link = (each.quote_replaces if kind == "quote" else each.order_quote).get(identifier)
+            if link is not None:
+                waiting.append(("quote", link[1]))
+            if kind == "quote":
+                waiting += each.named_by.get(identifier, ())
+    return cluster

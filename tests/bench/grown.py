@@ -1,0 +1,156 @@
+"""Big stores: what an event costs where a million are stored, and what it takes on the disk. Without Kafka.
+
+A store of ten thousand events is made by lifecycle itself, of the load. The big one is that store and a hundred copies of its
+rows under other customers' names, each in the shard of its new name, inserted in the order in which lifecycle wrote them: the
+tables, the indexes and the disorder in these are those of a store that has grown, only the thoughts are left out. Both then take in
+what comes next in the same load, batch by batch in turn, from a cold cache on.
+"""
+
+import shutil
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from events.bus.partitioner import murmur2
+from events.record import Record
+from events.topics import PARTITIONS
+from services.lifecycle.store import Store
+from tests.bench.lifecycle import worker_on
+from tests.bench.result import Comparison, Goal, Lap
+from tests.bench.timing import no_collector, race_by
+from tests.bench.workload import as_records, in_batches, messages
+
+STORED: Final = 10_000
+"""Events of the small store; the big one has a hundred times as many."""
+COPIES: Final = 100
+FACTS_PER_ROUND: Final = 4_000
+BATCH: Final = 250
+"""Records of one transaction here: those of a busy poll, not of the largest."""
+
+
+def grown_rows(
+    folder: Path, rounds: int, *, stored: int = STORED, copies: int = COPIES, facts: int = FACTS_PER_ROUND
+) -> Iterator[Comparison]:
+    """The cost of an event in a big store against one in a small one, and bytes on the disk against bytes of events.
+
+    A round ends with what it wrote in the file itself, not in the write-ahead log: that is put off and not free.
+    """
+    paths = folder / "small.sqlite", folder / "big.sqlite"
+    records = as_records(messages(stored // 2 + rounds * facts))
+    read = filled(paths[0], records, stored)
+    shutil.copy(paths[0], paths[1])
+    copied(paths[1], copies)
+    events = [_stored(path) for path in paths]
+    laps: dict[str, list[Lap]] = {"wall": [], "cpu": []}
+    with closing(_store(paths[0])) as small, closing(_store(paths[1])) as big, no_collector():
+        workers = [worker_on(store, records) for store in (small, big)]
+        for turn, batches in enumerate(in_batches(in_batches(records[read:], BATCH), max(1, facts // BATCH))[:rounds]):
+            before = _stored(paths[0])
+            arms = [
+                [*(partial(worker.process, batch) for batch in batches), partial(_checkpoint, path)]
+                for worker, path in zip(workers, paths, strict=True)
+            ]
+            spent = race_by((time.perf_counter, time.process_time), *arms, turn=turn)
+            written = _stored(paths[0]) - before
+            for clock, (floor, subject) in zip(laps, spent, strict=True):
+                laps[clock].append(Lap(subject / written * 1e6, floor / written * 1e6))
+    for clock, name, goal in (("wall", "grown", Goal(1.10, at_most=True)), ("cpu", "grown (cpu)", None)):
+        yield Comparison(
+            name=name,
+            subject=f"an event where {events[1]:,} are stored, {clock} time",
+            floor=f"the same event where {events[0]:,} are",
+            unit="µs/event",
+            laps=tuple(laps[clock]),
+            goal=goal,
+        )
+    yield _disk_row(paths[1])
+
+
+def _disk_row(path: Path) -> Comparison:
+    """Bytes of the file against bytes of the stored events' state."""
+    with closing(sqlite3.connect(path)) as connection:
+        state = sum(connection.execute(f"SELECT sum(length(state)) FROM {_table(n)}").fetchone()[0] or 0 for n in range(PARTITIONS))
+    return Comparison(
+        name="disk",
+        subject="lifecycle's file after a checkpoint: tables, indexes, lists, free space",
+        floor="the state of its events: facts, and what they changed, as JSON",
+        unit="MiB",
+        laps=(Lap(path.stat().st_size / 2**20, state / 2**20),),
+        goal=Goal(2.0, at_most=True),
+    )
+
+
+def _store(path: Path) -> Store:
+    return Store(path, PARTITIONS, code_version="bench")
+
+
+def _stored(path: Path) -> int:
+    """How many events are stored."""
+    with closing(sqlite3.connect(path)) as connection:
+        return sum(connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {_table(n)}").fetchone()[0] for n in range(PARTITIONS))
+
+
+def _checkpoint(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def filled(path: Path, records: Sequence[Record], stored: int) -> int:
+    """A store that lifecycle has filled until it has so many events; answers with how many records it took."""
+    with closing(_store(path)) as store:
+        worker = worker_on(store, records)
+        read = 0
+        for batch in in_batches(records, BATCH):
+            worker.process(batch)
+            read += len(batch)
+            if sum(store.last_number(shard) for shard in range(PARTITIONS)) >= stored:
+                break
+    return read
+
+
+def copied(path: Path, copies: int) -> None:
+    """Copies of all rows, under the names of so many other customers each."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -500000")
+        rows = [
+            row
+            for shard in range(PARTITIONS)
+            for row in connection.execute(f"SELECT originator_id, originator_version, topic, state FROM {_table(shard)}")
+        ]
+        shards = {
+            (customer, copy): murmur2(_name(customer, copy).encode(), PARTITIONS)
+            for customer in {row[0] for row in rows}
+            for copy in range(1, copies)
+        }
+        connection.execute("BEGIN")
+        waiting: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
+        for customer, version, topic, state in rows:
+            for copy in range(1, copies):
+                name, shard = _name(customer, copy), shards[customer, copy]
+                waiting[shard].append((name, version, topic, state.replace(customer.encode(), name.encode())))
+        for shard, some in waiting.items():
+            connection.executemany(f"INSERT INTO {_table(shard)} VALUES (?, ?, ?, ?)", some)
+        columns = [column[1] for column in connection.execute("PRAGMA table_info(customer)")]
+        lines = connection.execute(f"SELECT {', '.join(columns)} FROM customer").fetchall()
+        marks = ", ".join("?" * len(columns))
+        for customer, _, *rest in lines:
+            connection.executemany(
+                f"INSERT INTO customer VALUES ({marks})",
+                [(_name(customer, copy), shards[customer, copy], *rest) for copy in range(1, copies)],
+            )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _table(shard: int) -> str:
+    return f"shard_{shard:03d}_events"
+
+
+def _name(customer: str, copy: int) -> str:
+    return f"{customer}.{copy:03d}"
