@@ -74,7 +74,10 @@ def _write(file: Path, picture: str) -> None:
     if file == STDOUT:
         print(picture, end="", flush=True)
         return
-    file.write_text(picture, encoding="utf-8")
+    try:
+        file.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"the picture cannot be written to {file}: {error.strerror}") from error
     say(f"the process map is in {file}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+from eventsourcing.persistence import IntegrityError, StoredEvent
 
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
@@ -146,14 +146,19 @@ class Store:
 
         Page by page, each in a transaction of its own, so that nobody waits for whoever reads, however long that takes.
         """
-        after = 0
-        page: list[Notification] = []
-        while after == 0 or len(page) == _PAGE_ROWS:
-            page = list(self._tables[shard].select_notifications(after + 1, _PAGE_ROWS, topics=topics))
-            if not page:
-                return
-            after = page[-1].id
-            yield from ((str(each.originator_id), each.state) for each in page)
+        table, marks = self._tables[shard].events_table_name, ",".join("?" * len(topics))
+        after, full = 0, True
+        while full:
+            with self._read() as cursor:
+                cursor.execute(
+                    f"SELECT rowid, originator_id, state FROM {table} WHERE rowid > ? AND topic IN ({marks})"
+                    " ORDER BY rowid LIMIT ?",
+                    (after, *topics, _PAGE_ROWS),
+                )
+                page = cursor.fetchall()
+            full = len(page) == _PAGE_ROWS
+            for after, customer, state in page:  # noqa: B007 - where the next page begins
+                yield customer, state
 
     def has_forwarded(self, shard: int, name: str) -> bool:
         """Whether a message of that name was ever sent from a shard."""

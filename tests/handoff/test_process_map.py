@@ -154,7 +154,13 @@ def test_the_picture_in_a_file_and_on_standard_output(
     assert json.loads(file.read_text(encoding="utf-8")) == json.loads(handoff("process-map", "--svg", "-").out) == {"svg": "→"}
 
 
-def test_a_file_that_cannot_be_written(services: dict[str, Any], handoff: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("no/map.svg", "No such file or directory"), ("/dev/full", "No space left on device")]
+)
+def test_a_file_that_cannot_be_written(
+    services: dict[str, Any], handoff: Callable[..., Any], tmp_path: Path, name: str, reason: str
+) -> None:
     services["lifecycle"].says(f"{URL}.svg", {})
-    file = tmp_path / "no" / "map.svg"
-    assert handoff("process-map", "--svg", str(file)) == (2, "", f"handoff: {file}: No such file or directory\n")
+    file = tmp_path / name
+    told = f"handoff: the picture cannot be written to {file}: {reason}\n"
+    assert handoff("process-map", "--svg", str(file)) == (2, "", told)

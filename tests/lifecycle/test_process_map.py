@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from msgspec.structs import replace
@@ -30,6 +31,7 @@ from services.lifecycle.process.api import router
 from services.lifecycle.process.histories import cases
 from services.lifecycle.process.maps import Maps
 from services.lifecycle.process.question import MapQuery, Question
+from services.lifecycle.work import Work
 
 URL = "/v1/process-map"
 NOW = parse_instant("2026-04-01T00:00:00Z")
@@ -229,6 +231,33 @@ def test_the_map_says_what_the_records_say(lifecycle: Any, http: Http, eur: Call
     assert sorted(case.trace for case in cases(lifecycle.store, "deals", NOW)) == deals
 
 
+@pytest.mark.parametrize("count", [0, 499, 500, 501, 1000, 1203])
+def test_a_shard_is_read_page_by_page_and_nothing_twice(lifecycle: Any, count: int) -> None:
+    work = Work.none()
+    topics = ["status", "fact", "deals"]
+    stored = [StoredEvent(f"c{9999 - number}", 1, topics[number % 3], str(number).encode()) for number in range(count)]
+    work.events[1] += stored
+    if stored:
+        lifecycle.store.commit([], work)
+    for asked in (topics, ["status"], ["status", "deals"]):
+        expected = [(event.originator_id, event.state) for event in stored if event.topic in asked]
+        assert [(customer, bytes(state)) for customer, state in lifecycle.store.stream(1, asked)] == expected
+    assert list(lifecycle.store.stream(0, topics)) == []
+
+
+def test_what_is_stored_while_a_shard_is_read_is_seen_and_nobody_waits(lifecycle: Any) -> None:
+    def store(name: str) -> None:
+        work = Work.none()
+        work.events[1] += [StoredEvent(f"{name}{number}", 1, "status", b"") for number in range(500)]
+        lifecycle.store.commit([], work)
+
+    store("a")
+    reading = lifecycle.store.stream(1, ["status"])
+    assert next(reading) == ("a0", b"")
+    store("b")
+    assert len(list(reading)) == 999
+
+
 # -------------------------------------------------------------------------------------------- questions
 
 
@@ -242,6 +271,8 @@ def test_the_map_says_what_the_records_say(lifecycle: Any, http: Http, eur: Call
         ("status=Won", "status: 'Won' is in no status table: New, Qualified"),
         ("as_of=yesterday", "as_of: 'yesterday' is not an RFC 3339 time"),
         ("from=2026-13-01", "from: "),
+        ("stage=lead&stage=prospect", "stage: is given more than once"),
+        ("from=2026-03-02&to=2026-03-01", "from: is after `to`"),
         ("variants=101", "variants: Input should be less than or equal to 100"),
         ("owner=" + "x" * 201, "owner: String should have at most 200 characters"),
     ],

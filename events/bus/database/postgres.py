@@ -55,11 +55,11 @@ class PostgresCursor:
 
 @lru_cache(maxsize=1000)
 def _translated(sql: str) -> bytes:
-    """SQLite's marks for parameters and, where a table is made, its types. No text of ours has either mark in a literal."""
+    """SQLite's marks for parameters, its number of a row and, where a table is made, its types. No literal of ours has them."""
     if sql.startswith("CREATE TABLE"):
         for name, name_here in _TYPES:
             sql = sql.replace(name, name_here)
-    return sql.replace("%", "%%").replace("?", "%s").encode()
+    return sql.replace("%", "%%").replace("?", "%s").replace("rowid", "notification_id").encode()
 
 
 class PostgresEvents(PostgresApplicationRecorder):

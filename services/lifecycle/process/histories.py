@@ -51,12 +51,14 @@ def cases(store: Store, subject: Subject, as_of: int, *, profiles: bool = True) 
     Without ``profiles`` a record's source, country and owner may be older than the present ones, and less is read.
     """
     for shard in range(store.shards):
-        if subject == "records":
-            topics = [StatusRevised.TOPIC, RecordRevised.TOPIC] if profiles else [StatusRevised.TOPIC]
-            known: Iterable[Case] = _records(store.stream(shard, topics)).values()
-        else:
-            known = _deals(store.stream(shard, [DealsRevised.TOPIC])).values()
-        yield from (case for case in known if case.until(as_of))
+        yield from (case for case in _of_shard(store, shard, subject, profiles) if case.until(as_of))
+
+
+def _of_shard(store: Store, shard: int, subject: Subject, profiles: bool) -> Iterable[Case]:
+    if subject == "deals":
+        return _deals(store.stream(shard, [DealsRevised.TOPIC])).values()
+    topics = [StatusRevised.TOPIC, RecordRevised.TOPIC] if profiles else [StatusRevised.TOPIC]
+    return _records(store.stream(shard, topics)).values()
 
 
 class _Shown(Struct, frozen=True, gc=False):
