@@ -34,7 +34,7 @@ faults: $(STAMP) ## Kill, freeze and restart everything under load, and check ev
 
 HISTORIES ?= 100000
 properties: $(STAMP) ## Tell random histories to the fold, against a second fold: make properties HISTORIES=2000 SEED=1
-	@$(BIN)/pytest -q -n 2 tests/lifecycle/domain -m properties --histories $(HISTORIES) --seed $(or $(SEED),$(shell date +%s))
+	@$(BIN)/pytest -q -n 2 tests/lifecycle/domain -m properties --histories $(HISTORIES) --first-seed $(or $(SEED),$(shell date +%s))
 
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench

@@ -78,7 +78,7 @@ def tell(history: History, steps: list[Step]) -> None:
 def test_every_history_comes_out_right(
     share: int, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
-    count, start = pytestconfig.getoption("--histories") // SHARES, pytestconfig.getoption("--seed")
+    count, start = pytestconfig.getoption("--histories") // SHARES, pytestconfig.getoption("--first-seed")
     told = facts = 0
 
     @seed(start + share)
