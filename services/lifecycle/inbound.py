@@ -176,6 +176,7 @@ class Inbound:
             if not self._store.has_forwarded(shard, name):
                 work.forward(shard, name, _tick(shard, wake, now))
             work.wakes[wake.customer_id] = (shard, None)
+            work.followed[shard] = None  # or a worker that lost it could forget a waking that the next one has noted meanwhile
         self._write([], work)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from events.codec import Fact
+from events.facts import FactRef
 from events.values import INSTANT_MAX, INSTANT_MIN, NANOSECONDS, format_instant
 from events.web.spreadsheet import csv_of, safe
 from services.lifecycle.domain.arrivals import Arrival, arrivals, ref_of
@@ -53,7 +54,7 @@ def timeline_view(store: Store, reading: Reading, *, order: Order, after: Key | 
     """A page of the timeline."""
     facts = _facts(reading, order, after)
     page = facts[:limit]
-    entries = _entries(store, reading, page)
+    entries = _entries(store, reading, _came(reading), page)
     return {
         **head(reading),
         "version": reading.record.version,
@@ -66,9 +67,10 @@ def timeline_view(store: Store, reading: Reading, *, order: Order, after: Key | 
 def timeline_csv(store: Store, reading: Reading, *, order: Order, after: Key | None) -> Iterator[str]:
     """The whole timeline, or what is left of it after a fact."""
     facts = _facts(reading, order, after)
+    came = _came(reading)
     yield csv_of(COLUMNS, [])
     for begin in range(0, len(facts), CSV_PAGE):
-        yield csv_of(None, map(_row, _entries(store, reading, facts[begin : begin + CSV_PAGE])))
+        yield csv_of(None, map(_row, _entries(store, reading, came, facts[begin : begin + CSV_PAGE])))
 
 
 def _facts(reading: Reading, order: Order, after: Key | None) -> Sequence[Fact]:
@@ -79,14 +81,18 @@ def _facts(reading: Reading, order: Order, after: Key | None) -> Sequence[Fact]:
 # ------------------------------------------------------------------------------------------- entries
 
 
-def _entries(store: Store, reading: Reading, page: Sequence[Fact]) -> list[dict[str, Any]]:
+def _came(reading: Reading) -> Mapping[FactRef, Arrival]:
+    """How each fact that stands came in."""
+    return {ref_of(arrival.fact): arrival for arrival in arrivals(reading.accepted) if not arrival.replaced}
+
+
+def _entries(store: Store, reading: Reading, came: Mapping[FactRef, Arrival], page: Sequence[Fact]) -> list[dict[str, Any]]:
     if not page:
         return []
     places = [key_of(fact) for fact in page]
     first, last = min(places), max(places)
     taken = takewhile(lambda step: key_of(step.fact) <= last, steps(reading.record.fold, first, reading.policy))
     changed = {ref_of(step.fact): at_its_place(step) for step in taken}
-    came = {ref_of(arrival.fact): arrival for arrival in arrivals(reading.accepted) if not arrival.replaced}
     corrected = _corrected(store, reading, [came[ref_of(fact)] for fact in page])
     return [_entry(fact, changed[ref], came[ref], corrected.get(ref)) for fact in page for ref in [ref_of(fact)]]
 
@@ -112,7 +118,7 @@ def _entry(fact: Fact, changed: dict[str, Any], arrival: Arrival, corrected: dic
     return entry
 
 
-def _corrected(store: Store, reading: Reading, page: Sequence[Arrival]) -> Mapping[Any, dict[str, Any]]:
+def _corrected(store: Store, reading: Reading, page: Sequence[Arrival]) -> Mapping[FactRef, dict[str, Any]]:
     """What the late ones among some arrivals corrected; those that came in together share it."""
     shard, found, told = shard_of(store, reading.record.customer_id), {}, {}
     for arrival in page:

@@ -31,7 +31,8 @@ from events.facts import (
 from events.values import Price, parse_instant
 from services.lifecycle.api import create_app
 from services.lifecycle.tables import StatusTables
-from tests.lifecycle.harness import Lifecycle
+from tests.lifecycle.harness import Lifecycle, process_of
+from tests.lifecycle.reference_facts import DEFAULT
 
 DAY_1, DAY_2, DAY_3, DAY_4, DAY_5 = (f"2026-03-0{day}T09:00:00Z" for day in range(1, 6))
 Eur = Callable[[str], Price]
@@ -161,6 +162,26 @@ def test_a_bare_day_means_through_its_last_instant_in_business_time(lifecycle: L
     assert company(berlin, "2026-04-01") == ("three", "2026-04-01T21:59:59.999999999Z")
 
 
+def test_a_status_table_that_came_late_was_not_known_before(lifecycle: Lifecycle, http: TestClient) -> None:
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme/1"), DAY_1)
+    lifecycle.settle()
+    rows = [("New", "lead", 5), *DEFAULT.rows[1:]]
+    process = process_of(DEFAULT._replace(rows=rows))
+    lifecycle.publish_table(process, DAY_1, version=1, recorded_at=parse_instant(DAY_4) // 10**6)
+    lifecycle.settle()
+
+    def probability(**asked: str) -> int:
+        body = http.get("/v1/customers/acme/1", params=asked).json()
+        assert body["history"][-1]["probability"] == body["probability"]
+        told: int = body["probability"]
+        return told
+
+    assert (probability(), probability(as_of=DAY_2)) == (5, 5)
+    assert (probability(known_at=DAY_3), probability(known_at=DAY_4)) == (0, 5)
+    assert timeline(http)[0]["changed"]["status"]["to"]["probability"] == 5
+    assert timeline(http, known_at=DAY_3)[0]["changed"]["status"]["to"]["probability"] == 0
+
+
 def test_where_nothing_was_there_or_known_it_says_so(acme: Lifecycle, http: TestClient) -> None:
     early = http.get("/v1/customers/acme/1", params={"as_of": "2026-02-01"})
     assert early.status_code == 404
@@ -262,7 +283,7 @@ def test_a_command_is_told_with_its_verdict(lifecycle: Lifecycle, http: TestClie
     lifecycle.settle()
     converted, refused, _ = timeline(http)
     assert converted["changed"]["command"] == {"effective": True, "rule": None, "explanation": None}
-    explanation = "the record is a lead: a revert can go to nothing"
+    explanation = "the record is a lead: that is the lowest stage, and nothing can be reverted"
     assert refused["changed"] == {"command": {"effective": False, "rule": "not-below", "explanation": explanation}}
     commands = http.get("/v1/customers/acme/1").json()["commands"]
     assert [(each["type"], each["actor"], each["effective"], each["rule"]) for each in commands] == [
