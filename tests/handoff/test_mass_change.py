@@ -90,8 +90,8 @@ def test_a_mass_change_from_preview_to_taking_it_back(handoff: Run, lifecycle: L
         "",
         "customer  before          after           outcome",
         "a         New, nobody     New, ann        would-change",
-        "b         New, ann        New, ann        would-not: ann owns the record already",
-        "c         Qualified, ann  Qualified, ann  would-not: ann owns the record already",
+        "b         New, ann        New, ann        would-not: ann owns the record already: any other rep can be named",
+        "c         Qualified, ann  Qualified, ann  would-not: ann owns the record already: any other rep can be named",
         f"to do it: handoff mass-change apply {name}",
     ]
     done = handoff("mass-change", "apply", name)
