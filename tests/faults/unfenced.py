@@ -27,7 +27,7 @@ class Tokenless(Store):
     def __init__(self, database: Path, shards: int, *, code_version: str, identity: Callable[[str], str] = str) -> None:
         super().__init__(database, shards, code_version=code_version, identity=identity)
         self.ledger = TokenlessLedger(
-            self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self._database.dialect
+            self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self.database.dialect
         )
 
 
