@@ -1,9 +1,8 @@
 """What lifecycle refuses for good of the facts that the codec takes: a status that no version of the table has."""
 
-from difflib import get_close_matches
-
 from events.codec import Fact, Undecodable
 from events.facts import StatusSet
+from events.files.reading import meant
 from events.record import Headers
 from events.submission import Refused, Submission, examine
 from services.lifecycle.domain.table import Tables
@@ -21,9 +20,10 @@ def objection(fact: Fact, tables: Tables, root: str = "$") -> Undecodable | None
     """Why a fact is refused, if it is. ``root``: the path of its data."""
     if not isinstance(fact.data, StatusSet) or tables.knows(fact.data.status):
         return None
-    status = fact.data.status[:200]
-    meant = get_close_matches(status, tables.names(), n=1)
-    slip = f" (did you mean {meant[0]!r}?)" if meant else ""
-    return Undecodable(
-        f"{status!r} is a status of no version of the table{slip}; there are {', '.join(tables.names())}", f"{root}.status"
-    )
+    return Undecodable(unknown_status(fact.data.status, tables), f"{root}.status")
+
+
+def unknown_status(name: str, tables: Tables) -> str:
+    """What is wrong with a status that no version of the table has, and what would be right."""
+    known = tables.names()
+    return f"{name[:200]!r} is a status of no version of the table{meant(name, known)}; there are {', '.join(known)}"

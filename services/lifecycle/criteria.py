@@ -5,7 +5,6 @@ In go texts as people write them, out comes a :class:`~services.lifecycle.custom
 
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from difflib import get_close_matches
 from typing import Annotated, Final
 
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.business_time import begin_of, end_of, instant_or_date
 from events.facts import Stage
+from services.lifecycle.admission import unknown_status
 from services.lifecycle.customers import Reached, Selection
 from services.lifecycle.domain.table import StatusRow, Tables
 
@@ -95,19 +95,11 @@ class Criteria(BaseModel):
     def _check(self, zone: tzinfo, tables: Tables) -> None:
         for name in self.status or ():
             if not tables.knows(name):
-                raise refused("status", unknown_status(name, tables.names()))
+                raise refused("status", unknown_status(name, tables))
         if self.score_min is not None and self.score_max is not None and self.score_min > self.score_max:
             raise refused("score_max", f"{self.score_max} is below score_min, {self.score_min}")
         if self.created_from and self.created_to and begin_of(self.created_from, zone) > end_of(self.created_to, zone):
             raise refused("created_to", f"{self.created_to} is before created_from, {self.created_from}")
-
-
-def unknown_status(name: str, known: Iterable[str]) -> str:
-    """What is wrong with a name of a status, and what would be right."""
-    names = {each.casefold(): each for each in known}
-    meant = get_close_matches(name.casefold()[:200], names, n=1)
-    hint = f" (did you mean {names[meant[0]]!r}?)" if meant else ""
-    return f"{name!r} is a status of no version of the table{hint}; there are {', '.join(names.values())}"
 
 
 def refused(parameter: str, detail: str) -> RequestValidationError:

@@ -16,7 +16,7 @@ from events.values import Price, parse_instant
 from services.lifecycle.api import create_app
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
-from services.lifecycle.mass.runner import SOURCE, Runner
+from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Runner, pause_seconds
 from tests.lifecycle.domain.histories import TABLES
 from tests.lifecycle.harness import Lifecycle, process_of
 
@@ -341,3 +341,9 @@ def test_the_records_as_csv(desk: Desk) -> None:
         "a,lead,New,,lead,New,'=bob,would-change,,",
         "c,lead,Qualified,,lead,Qualified,'=bob,would-change,,",
     ]
+
+
+def test_the_pause_grows_to_its_limit_however_long_kafka_is_away() -> None:
+    pauses = [pause_seconds(failures) for failures in (1, 2, 5, 100, 100_000)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.2, PAUSE_SECONDS_MAX)

@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from events.values import NANOSECONDS
 from events.web.conditional import form_of
 from services.lifecycle import problems
-from services.lifecycle.criteria import Criteria, unknown_status
+from services.lifecycle.admission import unknown_status
+from services.lifecycle.criteria import Criteria
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.mass.answers import Answers
 from services.lifecycle.mass.batches import Batch, Batches, State
@@ -260,7 +261,7 @@ def _check(asked: MassChange, policy: Policy) -> None:
         raise _refused("filter", "it is empty, so all records are meant: say so with `all`, or narrow it down")
     change = asked.change
     if isinstance(change, SetStatus) and not policy.tables.knows(change.status):
-        raise _refused("change.status", unknown_status(change.status, policy.tables.names()))
+        raise _refused("change.status", unknown_status(change.status, policy.tables))
     if isinstance(change, Recycle) and asked.reason is None:
         raise _refused("reason", "is missing: a lead is recycled for a reason that reports can group by")
 

@@ -97,7 +97,7 @@ class Runner:
                 failures += 1
                 self.trouble = str(error) if isinstance(error, NOT_NOW) else f"{type(error).__name__}: {error}"
                 log.warning("mass changes wait: %s", self.trouble, exc_info=not isinstance(error, NOT_NOW))
-                self._woken.wait(min(0.1 * 2**failures, PAUSE_SECONDS_MAX))
+                self._woken.wait(pause_seconds(failures))
             else:
                 self._woken.wait()
 
@@ -159,9 +159,8 @@ class Runner:
             return
         ref = FactRef(source=SOURCE, id=batch.id)
         records = self._records(entries)
-        there = [
-            replace(entries[record.customer_id], written=True) for record in records if ref in record.known
-        ]  # not noted in time
+        # What was written before an end came, and is there although nobody noted it, is noted now.
+        there = [replace(entries[record.customer_id], written=True) for record in records if ref in record.known]
         decided = [self._decided(batch, entries[record.customer_id], record) for record in records if ref not in record.known]
         facts = [self._fact(batch, each.customer_id, each.change) for each in decided if each.written and each.change is not None]
         if facts:
@@ -197,6 +196,11 @@ class Runner:
         records = self._records(entry.customer_id for entry in entries if entry.written)
         known = ((record, record.known[ref].fact) for record in records if ref in record.known)
         return {record.customer_id: verdict for record, fact in known if (verdict := verdict_in(record, fact, policy)) is not None}
+
+
+def pause_seconds(failures: int) -> float:
+    """How long to wait after so many failures in a row, however many they are."""
+    return min(0.1 * 2.0 ** min(failures, 10), PAUSE_SECONDS_MAX)
 
 
 def _undone(entry: Entry, record: Record) -> Change | Kept:
