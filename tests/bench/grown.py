@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ def grown_rows(
     A round ends with what it wrote in the file itself, not in the write-ahead log: that is put off and not free.
     """
     paths = folder / "small.sqlite", folder / "big.sqlite"
-    records = as_records(messages(stored // 2 + rounds * facts))
+    records = as_records(messages(stored // 2 + (rounds + 1) * facts))
     read = filled(paths[0], records, stored)
     shutil.copy(paths[0], paths[1])
     copied(paths[1], copies)
@@ -49,7 +49,7 @@ def grown_rows(
     laps: dict[str, list[Lap]] = {"wall": [], "cpu": []}
     with closing(_store(paths[0])) as small, closing(_store(paths[1])) as big, no_collector():
         workers = [worker_on(store, records) for store in (small, big)]
-        for turn, batches in enumerate(in_batches(in_batches(records[read:], BATCH), max(1, facts // BATCH))[:rounds]):
+        for turn, batches in enumerate(in_batches(in_batches(records[read:], BATCH), max(1, facts // BATCH))[: rounds + 1]):
             before = _stored(paths[0])
             arms = [
                 [*(partial(worker.process, batch) for batch in batches), partial(_checkpoint, path)]
@@ -57,7 +57,7 @@ def grown_rows(
             ]
             spent = race_by((time.perf_counter, time.process_time), *arms, turn=turn)
             written = _stored(paths[0]) - before
-            for clock, (floor, subject) in zip(laps, spent, strict=True):
+            for clock, (floor, subject) in zip(laps, spent, strict=True) if turn else ():  # the first warms both up
                 laps[clock].append(Lap(subject / written * 1e6, floor / written * 1e6))
     for clock, name, goal in (("wall", "grown", Goal(1.10, at_most=True)), ("cpu", "grown (cpu)", None)):
         yield Comparison(
@@ -118,39 +118,44 @@ def copied(path: Path, copies: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -500000")
-        rows = [
-            row
-            for shard in range(PARTITIONS)
-            for row in connection.execute(f"SELECT originator_id, originator_version, topic, state FROM {_table(shard)}")
-        ]
-        shards = {
-            (customer, copy): murmur2(_name(customer, copy).encode(), PARTITIONS)
-            for customer in {row[0] for row in rows}
-            for copy in range(1, copies)
-        }
         connection.execute("BEGIN")
-        waiting: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
-        for customer, version, topic, state in rows:
-            for copy in range(1, copies):
-                name, shard = _name(customer, copy), shards[customer, copy]
-                waiting[shard].append((name, version, topic, state.replace(customer.encode(), name.encode())))
-        for shard, some in waiting.items():
-            connection.executemany(f"INSERT INTO {_table(shard)} VALUES (?, ?, ?, ?)", some)
-        columns = [column[1] for column in connection.execute("PRAGMA table_info(customer)")]
-        lines = connection.execute(f"SELECT {', '.join(columns)} FROM customer").fetchall()
-        marks = ", ".join("?" * len(columns))
-        for customer, _, *rest in lines:
-            connection.executemany(
-                f"INSERT INTO customer VALUES ({marks})",
-                [(_name(customer, copy), shards[customer, copy], *rest) for copy in range(1, copies)],
-            )
+        customers = [customer for (customer,) in connection.execute("SELECT customer_id FROM customer")]
+        names = {customer: [f"{customer}.{copy:03d}" for copy in range(1, copies)] for customer in customers}
+        _copy_events(connection, names)
+        _copy_lines(connection, names)
+        for shard in range(PARTITIONS):
+            connection.execute(_TRACES.format(shard=shard, table=_table(shard)))
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def _copy_events(connection: sqlite3.Connection, names: Mapping[str, Sequence[str]]) -> None:
+    waiting: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for shard in range(PARTITIONS):
+        rows = connection.execute(f"SELECT originator_id, originator_version, topic, state FROM {_table(shard)} ORDER BY rowid")
+        for customer, version, topic, state in rows:
+            for name in names[customer]:
+                waiting[_shard(name)].append((name, version, topic, state.replace(customer.encode(), name.encode())))
+    for shard, some in waiting.items():
+        connection.executemany(f"INSERT INTO {_table(shard)} VALUES (?, ?, ?, ?)", some)
+
+
+def _copy_lines(connection: sqlite3.Connection, names: Mapping[str, Sequence[str]]) -> None:
+    lines = connection.execute("SELECT * FROM customer").fetchall()  # customer_id and shard are its first columns
+    marks = ", ".join("?" * len(lines[0]))
+    copies = [(name, _shard(name), *rest) for customer, _, *rest in lines for name in names[customer]]
+    connection.executemany(f"INSERT INTO customer VALUES ({marks})", copies)
+
+
+def _shard(name: str) -> int:
+    return murmur2(name.encode(), PARTITIONS)
+
+
+_TRACES: Final = """INSERT INTO trace SELECT fact ->> 'source', (fact ->> 'id') || substr(originator_id, -4), {shard}, number
+    FROM (SELECT CAST(state AS TEXT) -> 'fact' AS fact, originator_id, rowid AS number FROM {table}
+          WHERE topic = 'fact' AND originator_id LIKE '%.___')"""
+"""A trace of each copied fact, under an id of its own."""
+
+
 def _table(shard: int) -> str:
     return f"shard_{shard:03d}_events"
-
-
-def _name(customer: str, copy: int) -> str:
-    return f"{customer}.{copy:03d}"

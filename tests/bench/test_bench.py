@@ -185,3 +185,6 @@ def test_a_grown_store_is_what_lifecycle_would_have_written(tmp_path: Path) -> N
                 (found,) = store.load(murmur2(name.encode(), PARTITIONS), [name], POLICY).values()
                 assert {known.fact.customer_id for known in found.known.values()} == {name}
         assert store.customers() == 3 * len({record.key for record in records})
+        with store.ledger.transaction() as cursor:
+            cursor.execute("SELECT count(*), count(DISTINCT id) FROM trace")
+            assert tuple(cursor.fetchone()) == (3 * FACTS, 3 * FACTS), "each fact can be found, under an id of its own"
