@@ -1,6 +1,5 @@
 """What all tests share: hypothesis settings, names that nobody else uses, and one real Kafka for those who ask for it."""
 
-import gc
 import itertools
 import os
 import time
@@ -19,22 +18,11 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
 
 
-def excuse(config: pytest.Config, sockets: str) -> None:
-    """kafka-python leaves the sockets of connections that it gives up to the garbage collector; no others may be left."""
-    config.addinivalue_line("filterwarnings", f"ignore:unclosed <socket.socket .*{sockets}:ResourceWarning")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    excuse(config, r"laddr=\('0.0.0.0'")  # never connected
-
-
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[EmbeddedKafka]:
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A broker of this test session. Tests that stop it start it again; everybody uses topics and groups of their own."""
     with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), free_port=free_port) as broker:
-        excuse(pytestconfig, rf"raddr=\('127.0.0.1', {broker.port}\)")
         yield broker
-    gc.collect()  # those sockets, while they are excused
 
 
 @pytest.fixture(scope="session")

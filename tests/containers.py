@@ -70,11 +70,9 @@ def skip_without_engine(items: Iterable[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka_container(pytestconfig: pytest.Config) -> Iterator[str]:
+def kafka_container() -> Iterator[str]:
     """The bootstrap address of a Kafka in a container of this test session."""
     with ApacheKafka() as kafka:
-        idle = rf"ignore:unclosed <socket.socket .*raddr=\('127.0.0.1', {kafka.port}\):ResourceWarning"
-        pytestconfig.addinivalue_line("filterwarnings", idle)  # as for the embedded one: see tests/conftest.py
         yield kafka.bootstrap
 
 

@@ -9,6 +9,7 @@ from kafka.partitioner import Partitioner as KafkaPartitioner
 
 from events.bus import Bus, Consumer, Producer
 from events.bus.kafka import KafkaBus
+from events.bus.kafka.network import NetworkClient
 from events.bus.memory import MemoryBus
 from events.bus.partitioner import crc32
 from events.record import Message, Record, TopicPartition
@@ -81,7 +82,7 @@ class KafkaBench:
         self.bus = KafkaBus(bootstrap, "contract")
         self._bootstrap = bootstrap
         self._unique = unique
-        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap, kafka_client=NetworkClient)
         self._open: list[KafkaProducer] = []
         self._producers: list[Producer] = []
 
@@ -105,7 +106,9 @@ class KafkaBench:
         self._admin.delete_topics([topic])
 
     def transaction(self, messages: Sequence[Message], *, outcome: str) -> None:
-        producer = KafkaProducer(bootstrap_servers=self._bootstrap, transactional_id=self._unique("transaction"))
+        producer = KafkaProducer(
+            bootstrap_servers=self._bootstrap, kafka_client=NetworkClient, transactional_id=self._unique("transaction")
+        )
         self._open.append(producer)
         producer.init_transactions()
         producer.begin_transaction()
@@ -118,7 +121,7 @@ class KafkaBench:
             producer.abort_transaction()
 
     def produce_elsewhere(self, messages: Sequence[Message]) -> None:
-        producer = KafkaProducer(bootstrap_servers=self._bootstrap, partitioner=_Crc32())
+        producer = KafkaProducer(bootstrap_servers=self._bootstrap, kafka_client=NetworkClient, partitioner=_Crc32())
         for message in messages:
             producer.send(message.topic, message.value, message.key)
         producer.close(10)

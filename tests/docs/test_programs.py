@@ -1,6 +1,5 @@
 """The programs of the how-tos, against a real Kafka: each producer writes a fact that the codec takes in, where it is at home."""
 
-import gc
 import os
 import re
 import shutil
@@ -21,7 +20,6 @@ from events.topics import ASSIGNMENT, LEAD, PARTITIONS
 from events.values import parse_instant
 from handoff.broker import EmbeddedKafka
 from handoff.broker.jars import cache_dir, class_path
-from tests.conftest import excuse
 
 pytestmark = pytest.mark.kafka
 
@@ -41,13 +39,11 @@ def example(language: str, section: str, page: Path = PAGE) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[EmbeddedKafka]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A Kafka of its own: the examples write to the real topics."""
     with EmbeddedKafka(tmp_path_factory.mktemp("programs")) as broker:
-        excuse(pytestconfig, rf"raddr=\('127.0.0.1', {broker.port}\)")
         create_topics(broker.bootstrap, PARTITIONS)
         yield broker
-    gc.collect()  # sockets that kafka-python left, while they are excused
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ With the fence every output is what the inputs say. Without it the same checker 
 silence of the campaign would mean nothing.
 """
 
-import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,6 @@ from services.lifecycle.metrics import Counters
 from services.lifecycle.reading import NOW, customer_view, read
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
-from tests.conftest import excuse
 from tests.faults import gathering
 from tests.faults.checker import lifecycle_findings
 from tests.faults.evidence import Evidence
@@ -88,7 +86,7 @@ class Workers:
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.faults)])
-def bus(request: pytest.FixtureRequest, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Bus]:
+def bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bus]:
     """A cluster of one's own, with the topics of Handoff."""
     if request.param == "memory":
         stamped = [topic.name for topic in TOPICS if topic.log_time]
@@ -96,12 +94,10 @@ def bus(request: pytest.FixtureRequest, tmp_path: Path, pytestconfig: pytest.Con
         yield MemoryBus(layout, clock=lambda: time.time_ns() // 1_000_000, log_time=stamped)
         return
     with EmbeddedKafka(tmp_path / "kafka") as broker:
-        excuse(pytestconfig, rf"raddr=\('127.0.0.1', {broker.port}\)")
         create_topics(broker.bootstrap, PARTITIONS)
         cluster = KafkaBus(broker.bootstrap, "fence")
         yield cluster
         cluster.close()
-    gc.collect()  # the sockets that kafka-python has left, while they are excused
 
 
 def load() -> list[Item]:

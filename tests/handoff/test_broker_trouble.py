@@ -8,6 +8,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 
+from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, KafkaUnavailable
 from tests.ports import free_ports
 
@@ -18,10 +19,10 @@ pytestmark = pytest.mark.kafka
 def used_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of a broker that was stopped, with one record; tests work on copies of it."""
     with EmbeddedKafka(tmp_path_factory.mktemp("used")) as kafka:
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap, kafka_client=NetworkClient)
         admin.create_topics([NewTopic("facts", num_partitions=1, replication_factor=1)])
         admin.close()
-        producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+        producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, kafka_client=NetworkClient)
         producer.send("facts", b"kept").get(timeout=10)
         producer.close()
     return kafka.data_dir

@@ -1,6 +1,5 @@
 """``handoff doctor`` on a real Kafka: layout, advertised listener, positions, clocks, versions in force. Each trouble is caused."""
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from kafka.admin import NewTopic as Wanted
 from kafka.structs import TopicPartition as Place
 
 from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka.network import NetworkClient
 from events.bus.kafka.topics import configuration
 from events.bus.ledger import Ledger
 from events.record import Message, Record, TopicPartition
@@ -34,19 +34,15 @@ LOG = TopicPartition(LIFECYCLE.name, 0)
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[EmbeddedKafka]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A broker whose topics have their real names, and are spoilt."""
     with EmbeddedKafka(tmp_path_factory.mktemp("doctor") / "kafka") as running:
-        # kafka-python leaves sockets of connections that it gave up to the garbage collector
-        address = rf"raddr=\('127.0.0.1', {running.port}\)"
-        pytestconfig.addinivalue_line("filterwarnings", f"ignore:unclosed <socket.socket .*{address}:ResourceWarning")
         yield running
-    gc.collect()
 
 
 @pytest.fixture
 def admin(broker: EmbeddedKafka) -> Iterator[Any]:
-    client = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    client = KafkaAdminClient(bootstrap_servers=broker.bootstrap, kafka_client=NetworkClient)
     yield client
     client.close()
 

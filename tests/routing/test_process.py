@@ -20,6 +20,7 @@ from kafka import KafkaProducer
 from events.assignments import LeadAssigned, LeadUnassigned
 from events.bus import Producer
 from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka.network import NetworkClient
 from events.codec import Fact, decode
 from events.published import Profile, Published
 from events.record import Message, TopicPartition
@@ -126,7 +127,9 @@ class Cluster:
 
     def transaction(self, messages: Sequence[Published], *, commit: bool) -> None:
         """What a producer with transactions writes, or does not."""
-        producer = KafkaProducer(bootstrap_servers=self.bootstrap, transactional_id="test", api_version=(2, 6))
+        producer = KafkaProducer(
+            bootstrap_servers=self.bootstrap, kafka_client=NetworkClient, transactional_id="test", api_version=(2, 6)
+        )
         with closing(producer):
             producer.init_transactions()
             producer.begin_transaction()

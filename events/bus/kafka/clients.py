@@ -19,9 +19,9 @@ from kafka.errors import (
     UnknownError,
     UnknownMemberIdError,
 )
-from kafka.net.compat import KafkaNetClient
 
 from events.bus import BusError
+from events.bus.kafka.network import NetworkClient
 
 Client = TypeVar("Client")
 
@@ -82,10 +82,10 @@ def reach(bootstrap: str) -> None:
 def connect(make: Callable[..., Client], bootstrap: str, settings: Mapping[str, Any]) -> Client:
     """Construct a client. Raises ``BusError`` when no broker answers; nothing is left behind then."""
     reach(bootstrap)
-    networks: list[Any] = []
+    networks: list[NetworkClient] = []
 
-    def network(**configuration: Any) -> Any:
-        networks.append(KafkaNetClient(**configuration))
+    def network(**configuration: Any) -> NetworkClient:
+        networks.append(NetworkClient(**configuration))
         return networks[-1]
 
     try:
@@ -95,5 +95,4 @@ def connect(make: Callable[..., Client], bootstrap: str, settings: Mapping[str, 
         for made in networks:
             with suppress(KafkaError, RuntimeError, OSError):  # it failed already: the first error is the one to report
                 made.close()
-                made._net.stop(REQUEST_MS)  # close() ends connections only where a thread drives the loop
         raise

@@ -11,6 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from events.bus import BusError
 from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka.network import NetworkClient
 from events.bus.kafka.topics import configuration
 from events.record import Message, TopicPartition
 from events.topics import DIRECTORY, LEAD, LIFECYCLE, Topic, dead_letters
@@ -43,7 +44,7 @@ def closed() -> str:
 
 @pytest.fixture
 def admin(kafka: EmbeddedKafka) -> Iterator[KafkaAdminClient]:
-    client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap, kafka_client=NetworkClient)
     yield client
     client.close()
 

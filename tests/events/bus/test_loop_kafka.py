@@ -10,6 +10,7 @@ import pytest
 from kafka import KafkaAdminClient
 
 from events.bus.kafka import KafkaBus
+from events.bus.kafka.network import NetworkClient
 from events.bus.ledger import Fenced
 from events.bus.loop import Loop
 from events.record import Message, Record, TopicPartition
@@ -30,7 +31,7 @@ class Stage:
         self.inputs, self.out, self.group = [unique("in"), unique("more")], unique("out"), unique("group")
         self._folder = folder
         self._made: list[tuple[Loop, Toy]] = []
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap, kafka_client=NetworkClient)
         layout = {"num_partitions": PARTITIONS, "replication_factor": 1}
         admin.create_topics(dict.fromkeys([*self.inputs, self.out], layout), wait_for_metadata=True)
         admin.close()
