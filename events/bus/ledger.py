@@ -100,6 +100,8 @@ class Ledger:
         self._identity = identity
         self.owner: Final = uuid.uuid4().hex
         self.lock: Final = threading.RLock()
+        self.committed = 0
+        """How many transactions it has committed: grows as long as anything is done."""
         self._next: dict[TopicPartition, int] = {}
         self._acknowledged: dict[str, int] = {}
         self._relayed: dict[str, int] | None = None
@@ -183,6 +185,7 @@ class Ledger:
             except self._dialect.unanswered:
                 if not (complete and moves and self._committed(moves)):
                     raise
+            self.committed += 1
             self._next.update(moves)
             saved = dict(acknowledged)
             self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != saved.get(s)}
@@ -297,10 +300,7 @@ class Ledger:
             partition=0,
             key=key,
             value=value,
-            headers=(
-                *headers_of(headers),
-                *((name, str(text).encode()) for name, text in why.items()),
-            ),
+            headers=(*headers_of(headers), *((name, str(text).encode()) for name, text in why.items())),
             timestamp=timestamp,
         )
 

@@ -20,18 +20,23 @@ EXIT_CODE: Final = 70
 
 
 class Watchdog:
-    """Watches from its own thread between ``start`` and ``stop``. ``seconds``: how long nothing may move while there is lag."""
+    """Watches from its own thread between ``start`` and ``stop``. ``seconds``: how long nothing may move while there is lag.
+
+    ``done``: something else that changes whenever work is done, for a turn of the loop may do much before its progress shows it.
+    """
 
     def __init__(
         self,
         progress: Callable[[], Progress],
         seconds: float,
         *,
+        done: Callable[[], object] = lambda: None,
         end: Callable[[int], object] = os._exit,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress = progress
         self._seconds = seconds
+        self._done = done
         self._end = end
         self._monotonic = monotonic
         self._seen: object = None
@@ -54,7 +59,7 @@ class Watchdog:
         progress = self._progress()
         now = self._monotonic()
         idle = progress.lag == 0 and progress.state != "starting"
-        seen = (progress.state, progress.pending, dict(progress.positions))
+        seen = (progress.state, progress.pending, dict(progress.positions), self._done())
         if idle or progress.state in ("retrying", "stopped") or seen != self._seen:
             self._seen, self._since = seen, now
         return now - self._since > self._seconds

@@ -117,7 +117,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
-    watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
+    watchdog = Watchdog(loop.progress, settings.watchdog_seconds, done=worker.done)
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
     for thread in (publisher, runner, http, watchdog, looking):
         thread.start()

@@ -31,6 +31,9 @@ def router(
     """The resources that every service has."""
     routes = APIRouter(tags=["health"])
 
+    def swept() -> Swept:
+        return Swept() if sweep is None else sweep.progress
+
     @routes.get("/livez")
     def livez() -> dict[str, bool]:
         """The process answers."""
@@ -39,7 +42,7 @@ def router(
     @routes.get("/readyz")
     def readyz() -> JSONResponse:
         """Whether the service does its work, check by check; a wrong version of the status table is told, and leaves it ready."""
-        found = checks(store, tables, progress())
+        found = checks(store, tables, progress(), swept())
         ready = all(check["ok"] for check in found)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
@@ -71,19 +74,21 @@ def router(
                 "version": tables.policy.tables.at(time.time_ns()).version,
                 "known": tables.policy.tables.newest.version,
                 "problems": tables.problems(),
-                "sweep": msgspec.to_builtins(sweep.progress if sweep is not None else Swept()),
+                "sweep": msgspec.to_builtins(swept()),
             },
         }
 
     return routes
 
 
-def checks(store: Store, tables: StatusTables, now: Progress) -> list[dict[str, Any]]:
+def checks(store: Store, tables: StatusTables, now: Progress, swept: Swept) -> list[dict[str, Any]]:
     """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
     newest = tables.policy.tables.newest.version
+    left = [f"{swept.failed} records cannot follow it, and stay as they are: the log says why; a restart tries again"]
+    told = [f"versions up to {newest}", *tables.problems(), *(left if swept.failed else ())]
     known = [
         {"name": "bus", "ok": now.state == "running", "detail": now.error or now.state},
-        {"name": "status table", "ok": True, "detail": "\n".join([f"versions up to {newest}", *tables.problems()])},
+        {"name": "status table", "ok": not swept.failed, "detail": "\n".join(told)},
     ]
     try:
         bugs = store.ledger.dead_letters().get("Bug", 0)

@@ -15,11 +15,10 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
-from events.facts import FactRef
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
-from services.lifecycle import customers, trace
+from services.lifecycle import customers, trace, views, wakes
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
@@ -27,18 +26,15 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
+from services.lifecycle.portions import EVENTS_MAX, portions
 from services.lifecycle.trace import Spot, Traces
+from services.lifecycle.views import View
 from services.lifecycle.work import Wake, Work, ours
 
-_WAKE_TABLE: Final = """CREATE TABLE IF NOT EXISTS wake (
-    customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"""
-_WAKE_INDEX: Final = "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)"
 _FOLLOWED_TABLE: Final = """CREATE TABLE IF NOT EXISTS followed (
     shard INTEGER PRIMARY KEY, identity TEXT NOT NULL, through BIGINT NOT NULL)"""
 """Up to where on its topic the versions of the status table are that all records of a shard are folded with."""
-_VIEW_TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
-_CUSTOMER_VIEW: Final = ("customer", 1)
-"""The table of customers, and the version of what its lines say: a database that has an older one fills it anew."""
+_LISTS: Final = View("customer", 1)
 _QUERY_VALUES_MAX: Final = 500
 _PAGE_ROWS: Final = 500
 _VERSION_MAX: Final = 2**63 - 1
@@ -48,7 +44,12 @@ _PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event not in UNTOLD), 
 
 
 class Store:
-    """Records by customer, in shards. Thread-safe for reading; one thread writes. A path stands for an SQLite file."""
+    """Records by customer, in shards. Thread-safe for reading; one thread writes. A path stands for an SQLite file.
+
+    ``read_max``: how many stored events are read at once, where it can be helped.
+    """
+
+    read_max = EVENTS_MAX
 
     def __init__(
         self, database: Database | Path | str, shards: int, *, code_version: str, identity: Callable[[str], str] = str
@@ -58,7 +59,7 @@ class Store:
         with self.database.prepare():
             self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                for statement in (_WAKE_TABLE, _WAKE_INDEX, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, _VIEW_TABLE):
+                for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, views.TABLE):
                     cursor.execute(statement)
             self.traces: Final = Traces(self._begin, self._read, self._tables)
             self.ledger: Final = Ledger(
@@ -85,7 +86,7 @@ class Store:
         table = self._tables[shard].events_table_name
         stored: defaultdict[str, list[FactAccepted | TablesApplied]] = defaultdict(list)
         versions: dict[str, int] = {}
-        asked = [customer for customer in customers if "\0" not in customer]  # PostgreSQL cannot be asked that, no id has it
+        asked = _askable(customers)
         with self._read() as cursor:
             for start in range(0, len(asked), _QUERY_VALUES_MAX):
                 some = asked[start : start + _QUERY_VALUES_MAX]
@@ -97,23 +98,40 @@ class Store:
                 )
                 for customer, topic, state in cursor.fetchall():
                     stored[customer].append(kept_from_bytes(topic, state))
-                cursor.execute(
-                    f"SELECT originator_id, max(originator_version) FROM {table} WHERE originator_id IN ({marks})"
-                    " GROUP BY originator_id",
-                    some,
-                )
-                versions.update(cursor.fetchall())
+                versions.update(self._versions(cursor, shard, some))
         return {
             customer: restore(customer, events, versions[customer], max(event.recorded_at for event in events), policy)
             for customer, events in stored.items()
             if dated_since is None or any(isinstance(e, FactAccepted) and e.fact.occurred_at >= dated_since for e in events)
         }
 
+    def _versions(self, cursor: Cursor, shard: int, customers: Sequence[str]) -> list[tuple[str, int]]:
+        cursor.execute(
+            f"SELECT originator_id, max(originator_version) FROM {self._tables[shard].events_table_name}"
+            f" WHERE originator_id IN ({','.join('?' * len(customers))}) GROUP BY originator_id",
+            customers,
+        )
+        return cursor.fetchall()
+
+    def sizes(self, shard: int, customers: Collection[str]) -> dict[str, int]:
+        """How many events are stored of each of some customers of a shard; one that nothing is known of is left out."""
+        sizes: dict[str, int] = {}
+        asked = _askable(customers)
+        with self._read() as cursor:
+            for start in range(0, len(asked), _QUERY_VALUES_MAX):
+                sizes.update(self._versions(cursor, shard, asked[start : start + _QUERY_VALUES_MAX]))
+        return sizes
+
+    def portions(self, shard: int, customers: Collection[str]) -> Iterator[Sequence[str]]:
+        """The same customers in parts, none with more stored events than are read at once, unless it is one customer's."""
+        sizes = self.sizes(shard, customers)
+        return portions(customers, str, lambda customer: sizes.get(customer, 0), self.read_max)
+
     def events_of(
         self, shard: int, customer_id: str, *, after: int = 0, until: int | None = None, topics: Sequence[str] = RECORD_TOPICS
     ) -> list[tuple[int, AnyEvent]]:
         """Events of a customer's record with their versions, oldest first: those after a version, up to one, of some kinds."""
-        if "\0" in customer_id:  # PostgreSQL cannot be asked that, no id has it
+        if not _askable([customer_id]):
             return []
         marks = ",".join("?" * len(topics))
         last = _VERSION_MAX if until is None else until
@@ -130,7 +148,7 @@ class Store:
 
     def version_of(self, shard: int, customer_id: str) -> int:
         """How many events are stored of a customer's record: 0 of one that nothing is known of."""
-        if "\0" in customer_id:
+        if not _askable([customer_id]):
             return 0
         marks = ",".join("?" * len(RECORD_TOPICS))
         with self._read() as cursor:
@@ -179,7 +197,7 @@ class Store:
                 self.ledger.bury(cursor, work.letters)
                 trace.write_refused(cursor, (letter.record for letter in work.letters))
             for customer_id, (shard, wake) in work.wakes.items():
-                _set_wake(cursor, shard, customer_id, wake)
+                wakes.write(cursor, shard, customer_id, wake)
             if work.lines:
                 customers.write(cursor, work.lines)
             cursor.executemany(
@@ -231,28 +249,22 @@ class Store:
 
         ``policy`` is asked only then.
         """
-        with self._read() as cursor:
-            cursor.execute("SELECT version FROM view WHERE name = ?", _CUSTOMER_VIEW[:1])
-            if [*map(tuple, cursor.fetchall())] == [_CUSTOMER_VIEW[1:]]:
-                return
-        written, present = 0, policy()
+        return views.filled(self._begin, self._read, _LISTS, lambda: self._fill_lists(policy()))
+
+    def _fill_lists(self, policy: Policy) -> Iterator[int]:
+        written = 0
         for shard in range(self.shards):
             last = ""
-            while some := self.customers_after(shard, last, _QUERY_VALUES_MAX):
+            while some := next(self.portions(shard, self.customers_after(shard, last, _QUERY_VALUES_MAX)), ()):
                 last = some[-1]
                 lines = [
                     Line(customer, shard, record.version, summary_of(record.fold))
-                    for customer, record in self.load(shard, some, present).items()
+                    for customer, record in self.load(shard, some, policy).items()
                 ]
                 with self._begin() as cursor:
                     customers.write(cursor, lines)
                 written += len(lines)
                 yield written
-        with self._begin() as cursor:
-            cursor.execute(
-                "INSERT INTO view (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-                _CUSTOMER_VIEW,
-            )
 
     def customers_after(self, shard: int, last: str, limit: int) -> Sequence[str]:
         """The next customers of a shard, in order of their ids."""
@@ -298,22 +310,10 @@ class Store:
         """The recycled leads whose time has come, with their shard."""
         if not shards:
             return []
-        marks = ",".join("?" * len(shards))
         with self._read() as cursor:
-            cursor.execute(
-                f"SELECT shard, customer_id, at, source, id FROM wake WHERE shard IN ({marks}) AND at <= ? ORDER BY at LIMIT 500",
-                (*shards, instant),
-            )
-            rows = cursor.fetchall()
-        return [(shard, Wake(customer, at, FactRef(source=source, id=id_))) for shard, customer, at, source, id_ in rows]
+            return wakes.due(cursor, shards, instant)
 
 
-def _set_wake(cursor: Cursor, shard: int, customer_id: str, wake: Wake | None) -> None:
-    if wake is None:
-        cursor.execute("DELETE FROM wake WHERE customer_id = ?", (customer_id,))
-        return
-    cursor.execute(
-        "INSERT INTO wake (customer_id, shard, at, source, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT (customer_id) DO UPDATE"
-        " SET shard = excluded.shard, at = excluded.at, source = excluded.source, id = excluded.id",
-        (customer_id, shard, wake.at, wake.recycling.source, wake.recycling.id),
-    )
+def _askable(customers: Collection[str]) -> list[str]:
+    """PostgreSQL cannot even be asked for a text with a NUL; no id has one."""
+    return [customer for customer in customers if "\0" not in customer]

@@ -4,14 +4,20 @@ A record is folded with a new version when it is next touched (:mod:`services.li
 touches follow too, a sweep goes through each shard once for every version. A row per shard says up to where all of its records
 have followed; which of the others have is in their own events. So a crash loses at most the way through the present shard, and
 nothing is said twice.
+
+A record that cannot follow, because the code has a bug or what is stored is broken, is left as it is: the others go on. That is
+told, and the row of its shard stays where it is, so that the next start tries again.
 """
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from events.bus import PositionLost
+from events.bus.database import TRANSIENT
+from events.bus.ledger import Fenced
 from events.record import Record as KafkaRecord
 from events.topics import STATUS_TABLE
 from services.lifecycle.cache import Cache
@@ -23,8 +29,13 @@ from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
+log = logging.getLogger("lifecycle")
+
 RECORDS_A_STEP: Final = 100
-"""How many records one step looks at: 5 ms, or 50 where all of them change, in which no fact is taken in."""
+"""How many records one step looks at: 5 ms, or 50 where all of them change, in which no fact is taken in. Fewer long ones."""
+TOLD_MAX: Final = 10
+"""So many records that cannot follow are logged, of one sweep through a shard."""
+NO_BUG: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Fenced, PositionLost)
 Write = Callable[[Sequence[KafkaRecord], Work], None]
 
 
@@ -32,23 +43,26 @@ class Swept(Struct, frozen=True):
     """How far the sweep is that is under way, or how far the last one came.
 
     ``shards``: how many are not yet through. ``records``: how many were looked at since it began, ``refolded``: how many of them
-    changed by it.
+    changed by it, ``failed``: how many cannot follow.
     """
 
     shards: int = 0
     records: int = 0
     refolded: int = 0
+    failed: int = 0
 
 
 class _Way(Struct):
     """A sweep through one shard, for what was known when it began. ``after``: the last customer that it has seen.
 
-    ``since``: records without a fact of that instant or later are not concerned; None where no record is.
+    ``since``: records without a fact of that instant or later are not concerned; None where no record is. ``failed``: how many
+    records could not follow.
     """
 
     through: int
     since: int | None
     after: str = ""
+    failed: int = 0
 
 
 class Sweep:
@@ -60,6 +74,8 @@ class Sweep:
         self.records_a_step = records_a_step
         self._identity = ""
         self._followed: dict[int, int] = {}
+        self._tried: dict[int, int] = {}
+        """Up to where a sweep has come that had to leave records behind."""
         self._ways: dict[int, _Way] = {}
         self.progress = Swept()
         """Replaced as a whole."""
@@ -77,44 +93,75 @@ class Sweep:
                     " lifecycle with a new database"
                 )
             self._followed[shard] = followed
+            self._tried.pop(shard, None)
             self._ways.pop(shard, None)
 
     def release(self, shards: Collection[int]) -> None:
         """Another worker may own these shards from now on."""
         for shard in shards:
-            self._followed.pop(shard, None)
-            self._ways.pop(shard, None)
+            for known in (self._followed, self._tried, self._ways):
+                known.pop(shard, None)
 
     def pending(self) -> int:
         """How many shards have records that may not have followed yet."""
+        return len(self._behind())
+
+    def _behind(self) -> list[int]:
         through = self._tables.policy.tables.through
-        return sum(followed < through for followed in self._followed.values())
+        return [shard for shard, followed in self._followed.items() if max(followed, self._tried.get(shard, 0)) < through]
 
     def step(self, cache: Cache, write: Write) -> bool:
         """Do the next piece of work, as one transaction; whether there was any. After a failure nothing has happened."""
-        policy = self._tables.policy
-        shard = min((shard for shard, followed in self._followed.items() if followed < policy.tables.through), default=None)
+        tables = self._tables.policy.tables
+        shard = min(self._behind(), default=None)
         if shard is None:
             return False
         if not self.progress.shards:
             self.progress = Swept()
-        way = self._ways.setdefault(shard, _Way(policy.tables.through, policy.tables.changed_since(self._followed[shard])))
+        way = self._ways.setdefault(shard, _Way(tables.through, tables.changed_since(self._followed[shard])))
         customers = () if way.since is None else self._store.customers_after(shard, way.after, self.records_a_step)
-        refolded = 0
+        customers = next(self._store.portions(shard, customers), ())
+        refolded, failed = self._follow(shard, way, customers, cache, write)
         if customers:
-            refolded = self._follow(shard, customers, way.since, cache, write)
-            way.after = customers[-1]
+            way.after, way.failed = customers[-1], way.failed + failed
         else:
-            work = Work.none()
-            work.followed[shard] = (self._identity, way.through)
-            write((), work)
-            self._followed[shard] = way.through
-            del self._ways[shard]
-        self.progress = Swept(self.pending(), self.progress.records + len(customers), self.progress.refolded + refolded)
+            self._arrive(shard, way, write)
+        before = self.progress
+        self.progress = Swept(self.pending(), before.records + len(customers), before.refolded + refolded, before.failed + failed)
         return True
 
-    def _follow(self, shard: int, customers: Sequence[str], since: int | None, cache: Cache, write: Write) -> int:
-        """Bring some records up to what is known; answers with how many of them that changed."""
+    def _arrive(self, shard: int, way: _Way, write: Write) -> None:
+        """A sweep is through its shard."""
+        del self._ways[shard]
+        if way.failed:
+            self._tried[shard] = way.through
+            return
+        work = Work.none()
+        work.followed[shard] = (self._identity, way.through)
+        write((), work)
+        self._followed[shard] = way.through
+
+    def _follow(self, shard: int, way: _Way, customers: Sequence[str], cache: Cache, write: Write) -> tuple[int, int]:
+        """Bring some records up to what is known: how many of them that changed, and how many cannot follow."""
+        if not customers:
+            return 0, 0
+        try:
+            return self._bring_up(shard, customers, way.since, cache, write), 0
+        except NO_BUG:
+            raise
+        except Exception as error:
+            cache.forget([shard])  # it may have been written and not answered: the database knows
+            if len(customers) == 1:
+                if way.failed < TOLD_MAX:
+                    log.exception(
+                        "the record of %r cannot follow the status table, and stays as it is", customers[0], exc_info=error
+                    )
+                return 0, 1
+        middle = len(customers) // 2
+        halves = [self._follow(shard, way, some, cache, write) for some in (customers[:middle], customers[middle:])]
+        return sum(refolded for refolded, _ in halves), sum(failed for _, failed in halves)
+
+    def _bring_up(self, shard: int, customers: Sequence[str], since: int | None, cache: Cache, write: Write) -> int:
         policy = self._tables.policy
         records = self._store.load(shard, [name for name in customers if name not in cache], policy, dated_since=since)
         records |= {name: cache[name][1] for name in customers if name in cache}

@@ -8,8 +8,7 @@ Kept lean, for a row is written with every fact: no text but the sender's own tw
 that rise with time (numbers, UUIDv7) are written side by side.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from eventsourcing.persistence import Notification
@@ -25,6 +24,7 @@ from events.submission import OPEN
 from events.topics import TICK_TYPE
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes
+from services.lifecycle.views import Opens, View, filled
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS trace (
@@ -42,10 +42,8 @@ FOUND_MAX: Final = 100
 FILL_ROWS: Final = 1000
 """How many rows are traced in one step, where a database has no traces yet."""
 
-_VIEW: Final = ("trace", 1)
-"""A database that has no traces, or older ones, fills them anew."""
+_VIEW: Final = View("trace", 1)
 
-Opens = Callable[[], AbstractContextManager[Cursor]]
 Name = tuple[str, str]
 """What a sender calls its event: source and id."""
 
@@ -114,19 +112,14 @@ class Traces:
 
     def fill(self) -> Iterator[int]:
         """Trace all that is stored, where this database has no traces yet; answers with how much is done, after each step."""
-        with self._read() as cursor:
-            cursor.execute("SELECT version FROM view WHERE name = ?", _VIEW[:1])
-            if [*map(tuple, cursor.fetchall())] == [_VIEW[1:]]:
-                return
+        return filled(self._begin, self._read, _VIEW, self._fill)
+
+    def _fill(self) -> Iterator[int]:
         looked = 0
         for traced in (*map(self._fill_shard, range(len(self._tables))), self._fill_letters()):
             for some in traced:
                 looked += some
                 yield looked
-        with self._begin() as cursor:
-            cursor.execute(
-                "INSERT INTO view (name, version) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version", _VIEW
-            )
 
     def _fill_shard(self, shard: int) -> Iterator[int]:
         number = 0

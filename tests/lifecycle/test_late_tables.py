@@ -115,11 +115,11 @@ def test_progress_is_told_and_the_lag_is_not_0_before_all_have_followed(lifecycl
     lifecycle.loop.turn()
     status = http.get("/v1/status").json()
     assert status["status_table"]["known"] == 7
-    assert status["status_table"]["sweep"] == {"shards": SHARDS, "records": 3, "refolded": 3}
+    assert status["status_table"]["sweep"] == {"shards": SHARDS, "records": 3, "refolded": 3, "failed": 0}
     assert lifecycle.loop.progress().lag >= SHARDS
     lifecycle.settle()
     status = http.get("/v1/status").json()
-    assert (status["lag"], status["status_table"]["sweep"]) == (0, {"shards": 0, "records": COUNT, "refolded": COUNT})
+    assert (status["lag"], status["status_table"]["sweep"]) == (0, {"shards": 0, "records": COUNT, "refolded": COUNT, "failed": 0})
 
 
 def test_facts_do_not_wait_for_a_sweep(lifecycle: Lifecycle) -> None:
@@ -227,6 +227,49 @@ def status_table(lifecycle: Lifecycle) -> tuple[int, str]:
     answer = client(lifecycle).get("/readyz")
     (check,) = [check for check in answer.json()["checks"] if check["name"] == "status table"]
     return answer.status_code, check["detail"]
+
+
+def test_a_record_that_cannot_follow_is_told_and_the_others_go_on(lifecycle: Lifecycle, caplog: pytest.LogCaptureFixture) -> None:
+    qualify_all(lifecycle)
+    lifecycle.crash()  # and nothing is cached
+    state = broken(lifecycle, "c07", b"{")
+    lifecycle.publish_table(calling("Hot"), DAY_2, version=1)
+    lifecycle.settle()
+    assert names(lifecycle) == {"Hot": COUNT - 1, "Qualified": 1}
+    swept = client(lifecycle).get("/v1/status").json()["status_table"]["sweep"]
+    assert swept == {"shards": 0, "records": COUNT, "refolded": COUNT - 1, "failed": 1}
+    ready, told = status_table(lifecycle)
+    assert (ready, "1 records cannot follow it" in told) == (503, True)
+    assert "the record of 'c07' cannot follow the status table" in caplog.text
+
+    broken(lifecycle, "c07", state)  # mended: the next start tries again
+    lifecycle.crash()
+    lifecycle.settle()
+    assert names(lifecycle) == {"Hot": COUNT}
+    assert applied(lifecycle) == dict.fromkeys(CUSTOMERS, 1)
+    assert status_table(lifecycle)[0] == 200
+
+
+def test_a_record_that_could_not_follow_one_version_is_tried_again_with_the_next(lifecycle: Lifecycle) -> None:
+    qualify_all(lifecycle)
+    lifecycle.crash()
+    state = broken(lifecycle, "c07", b"{")
+    lifecycle.publish_table(calling("Hot"), DAY_2, version=1)
+    lifecycle.settle()
+    broken(lifecycle, "c07", state)
+    lifecycle.publish_table(calling("Hot", more=("Parked", "lead", 0)), "2027-01-01T00:00:00Z", version=2)  # concerns no record
+    lifecycle.settle()
+    assert names(lifecycle) == {"Hot": COUNT}
+
+
+def broken(lifecycle: Lifecycle, customer: str, state: bytes) -> bytes:
+    """Let the first stored fact of a customer be something else; answers with what it was."""
+    place = f"shard_{murmur2(customer.encode(), SHARDS):03d}_events WHERE originator_id = ? AND originator_version = 1"
+    with lifecycle.store.database.begin() as cursor:
+        cursor.execute(f"SELECT state FROM {place}", (customer,))
+        (before,) = cursor.fetchone()
+        cursor.execute(f"UPDATE {place.replace(' WHERE', ' SET state = ? WHERE')}", (state, customer))
+    return bytes(before)
 
 
 @pytest.mark.parametrize(

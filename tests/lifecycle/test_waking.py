@@ -91,6 +91,15 @@ def test_not_before_its_time(asleep: Lifecycle) -> None:
     assert statuses(asleep) == [(DAY_1, "Recycled"), (DAY_3, "New")]
 
 
+def test_it_does_not_wait_for_a_quiet_moment(asleep: Lifecycle) -> None:
+    """However many facts come, so that there is something to take in at every turn."""
+    at(asleep, DAY_3)
+    for number in range(10):
+        asleep.publish("crm.lead.updated.v1", LeadUpdated(customer_id=f"c{number}"), DAY_2)
+        asleep.loop.turn()
+    assert statuses(asleep) == [(DAY_1, "Recycled"), (DAY_3, "New")]
+
+
 @pytest.mark.parametrize(
     ("until", "wakes"),
     [
@@ -251,7 +260,7 @@ def test_a_worker_that_lost_its_shards_wakes_nobody(asleep: Lifecycle) -> None:
     asleep.settle()
     at(asleep, DAY_4)
     with pytest.raises(Fenced):
-        zombie.settle()
+        zombie.beside()
     assert asleep.store.due(range(SHARDS), parse_instant(DAY_4)), "it is still to be done"
     wait(asleep, DAY_4)
     assert ticks(asleep) == [("acme/wake/crm/r", DAY_3)]

@@ -51,6 +51,16 @@ def test_who_knows_why_he_waits_is_left_alone(state: State) -> None:
     assert scene.after(61, RUNNING)
 
 
+def test_a_turn_that_does_much_is_left_alone_as_long_as_something_is_done() -> None:
+    done, now, ended = 0, 0.0, []
+    dog = Watchdog(lambda: RUNNING, 60.0, done=lambda: done, end=ended.append, monotonic=lambda: now)
+    for _ in range(10):
+        now, done = now + 50, done + 1
+        assert not dog.check()
+    now += 61
+    assert dog.check()
+
+
 def test_a_consumer_that_never_gets_its_partitions_stands_still() -> None:
     scene = Scene()
     starting = replace(RUNNING, state="starting", lag=0, positions={})

@@ -1,0 +1,67 @@
+"""The instants at which recycled leads come back (FOLD.md 20): one row for each that waits, and the tick that says it is time."""
+
+from collections.abc import Collection
+from typing import Final
+
+from events.bus.ledger import Cursor
+from events.codec import encode
+from events.facts import FactRef, LifecycleTick
+from events.topics import MOVED, TICK_TYPE
+from services.lifecycle.mapper import Forwarded
+from services.lifecycle.outbound import SOURCE
+from services.lifecycle.work import Wake
+
+TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS wake (
+        customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS wake_by_time ON wake (shard, at)",
+)
+DUE_MAX: Final = 500
+"""So many leads come back in one transaction."""
+
+
+def write(cursor: Cursor, shard: int, customer_id: str, wake: Wake | None) -> None:
+    """Note when a customer's lead comes back, or that it does not, within a transaction."""
+    if wake is None:
+        cursor.execute("DELETE FROM wake WHERE customer_id = ?", (customer_id,))
+        return
+    cursor.execute(
+        "INSERT INTO wake (customer_id, shard, at, source, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT (customer_id) DO UPDATE"
+        " SET shard = excluded.shard, at = excluded.at, source = excluded.source, id = excluded.id",
+        (customer_id, shard, wake.at, wake.recycling.source, wake.recycling.id),
+    )
+
+
+def due(cursor: Cursor, shards: Collection[int], instant: int) -> list[tuple[int, Wake]]:
+    """Recycled leads of some shards whose time has come, with their shard, the longest due first."""
+    marks = ",".join("?" * len(shards))
+    cursor.execute(
+        f"SELECT shard, customer_id, at, source, id FROM wake WHERE shard IN ({marks}) AND at <= ? ORDER BY at LIMIT {DUE_MAX}",
+        (*shards, instant),
+    )
+    return [(shard, Wake(customer, at, FactRef(source=source, id=id_))) for shard, customer, at, source, id_ in cursor.fetchall()]
+
+
+def name_of(wake: Wake) -> str:
+    """What the message is called that wakes a lead: it is sent once by this name."""
+    return f"wake/{wake.customer_id}/{wake.recycling.source}/{wake.recycling.id}"
+
+
+def tick(shard: int, wake: Wake, now: int) -> Forwarded:
+    """The record that says that time has come to where a recycled lead was waiting.
+
+    It is recorded now, and not when it was due: that may be long ago, and the topic drops what was recorded a month ago.
+    """
+    message = encode(
+        MOVED.name,
+        TICK_TYPE,
+        LifecycleTick(customer_id=wake.customer_id, recycled=wake.recycling),
+        source=SOURCE,
+        id=f"{wake.customer_id}/wake/{wake.recycling.source}/{wake.recycling.id}",
+        occurred_at=wake.at,
+        recorded_at=now,
+    )
+    assert message.key is not None
+    assert message.value is not None
+    assert message.timestamp is not None
+    return Forwarded(partition=shard, key=message.key, value=message.value, headers=message.headers, timestamp=message.timestamp)
