@@ -18,8 +18,9 @@ from services.lifecycle.admission import objection
 from services.lifecycle.cache import Entry
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
+from services.lifecycle.domain.known import Known
 from services.lifecycle.domain.order import key_of
-from services.lifecycle.domain.record import Known, Record, accept_all, late
+from services.lifecycle.domain.record import Record, accept_all, late
 from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of

@@ -24,7 +24,7 @@ from services.lifecycle.domain.events import (
     StatusRevised,
     TablesApplied,
 )
-from services.lifecycle.domain.fold import Held, StatusShown
+from services.lifecycle.domain.history import Held, StatusShown
 
 SOURCE: Final = "handoff/lifecycle"
 """``ce_source`` of all that lifecycle publishes."""

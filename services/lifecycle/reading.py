@@ -20,8 +20,9 @@ from events.facts import Command
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.arrivals import ref_of
 from services.lifecycle.domain.events import AnyEvent, FactAccepted, StatusRevised, TablesApplied
-from services.lifecycle.domain.fold import Held, StatusShown, as_of
+from services.lifecycle.domain.fold import as_of
 from services.lifecycle.domain.handoffs import Handoff, bounces
+from services.lifecycle.domain.history import Held, StatusShown
 from services.lifecycle.domain.parts import whole
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy, State

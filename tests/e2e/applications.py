@@ -18,7 +18,8 @@ from events.facts import ActivityLogged
 from events.values import NANOSECONDS, parse_instant
 from handoff.importing.bpic12 import SOURCE
 from services.lifecycle.domain.deals import DocumentImage, Image
-from services.lifecycle.domain.fold import Fold, Held
+from services.lifecycle.domain.fold import Fold
+from services.lifecycle.domain.history import Held
 
 LOG: Final = Path(__file__).parents[3] / "shared" / "data" / "bpic12" / "BPIC12.xes.gz"
 MISSING: Final = f"{LOG.name} is not there: put it beside the checkout, in shared/data/bpic12"

@@ -32,3 +32,12 @@ def activity_after(activity: Activity, fact: Fact) -> Activity:
     if isinstance(data, _BUSINESS):
         return Activity(fact.occurred_at, activity.touched_at)
     return activity
+
+
+def latest(one: Activity, other: Activity) -> Activity:
+    """The last instants of two sets of facts together."""
+    active, touched = (
+        max((at for at in instants if at is not None), default=None)
+        for instants in ((one.active_at, other.active_at), (one.touched_at, other.touched_at))
+    )
+    return Activity(active, touched)

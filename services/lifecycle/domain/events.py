@@ -11,8 +11,8 @@ from events.codec import Fact
 from events.facts import Contact
 from events.published import Cause, Profile
 from services.lifecycle.domain.deals import Image
-from services.lifecycle.domain.fold import Held, StatusShown
 from services.lifecycle.domain.handoffs import Progress
+from services.lifecycle.domain.history import Held, StatusShown
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

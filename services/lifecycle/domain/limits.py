@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from services.lifecycle.domain.fold import Folded
+from services.lifecycle.domain.adding import Folded
 
 FACTS_MAX: Final = 20_000
 """Facts of one record: what is read and folded when it is needed and not in memory (about a minute of a slow machine)."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.lifecycle.domain.events import AnyEvent, DealRevised, ImageHeld, StatusRevised
-from services.lifecycle.domain.fold import Held, History, StatusShown
+from services.lifecycle.domain.history import Held, History, StatusShown
 
 PART_BYTES_MAX: Final = 512 * 1024
 """What the states of one part may come to. A single state may be longer (:mod:`services.lifecycle.domain.limits`)."""

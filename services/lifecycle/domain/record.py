@@ -8,50 +8,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
 
 from msgspec import Struct
 from rpds import HashTrieMap
 
-from events.assignments import LeadAssigned
 from events.codec import Fact, content
 from events.facts import FactRef
 from events.published import Cause
-from services.lifecycle.domain.events import (
-    AnyEvent,
-    CommandJudged,
-    DealRevised,
-    DealsRevised,
-    FactAccepted,
-    HandoffProgressed,
-    ImageHeld,
-    RecordRevised,
-    StatusRevised,
-    TablesApplied,
-)
-from services.lifecycle.domain.fold import EMPTY, Fold, Folded, fold_of, held_since, plus, revised_since
-from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
+from services.lifecycle.domain.adding import plus
+from services.lifecycle.domain.events import AnyEvent, FactAccepted, TablesApplied
+from services.lifecycle.domain.fold import EMPTY, Fold, fold_of
+from services.lifecycle.domain.known import FactsByRef, Known, Origin
 from services.lifecycle.domain.limits import Excess, excess, too_many
 from services.lifecycle.domain.order import key_of
-from services.lifecycle.domain.parts import deals_in_parts, statuses_in_parts
-from services.lifecycle.domain.state import Policy, State
-from services.lifecycle.domain.status import Verdict
-
-Origin = tuple[str, int, int]
-"""The record that a fact came in: topic, partition, offset."""
-
-
-class Known(Struct, frozen=True):
-    """A fact of the set: the digest that tells it from another of the same identity, and the record it came in."""
-
-    digest: bytes
-    fact: Fact
-    origin: Origin
-
-
-FactsByRef: TypeAlias = "HashTrieMap[FactRef, Known]"
-"""The facts of a set by their identity."""
+from services.lifecycle.domain.state import Policy
+from services.lifecycle.domain.told import changes
 
 
 class Record(Struct, frozen=True):
@@ -121,7 +93,8 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     ]
     last = accepted[-1].fact
     cause = Cause(source=last.source, id=last.id, type=last.type)
-    events += changes(record, folded, known, [each.fact for each in accepted], cause, recorded_at)
+    new = [each.fact for each in accepted]
+    events += changes(record.fold, folded, known, cause, recorded_at, facts=new, replaced=replaced)
     after = Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at, through)
     return Accepted(after, events, refused)
 
@@ -176,150 +149,3 @@ def restore(
     }
     fold = fold_of((each.fact for each in known.values()), policy.known(tables))
     return Record(customer_id, fold, HashTrieMap.convert(known), version, recorded_at, tables)
-
-
-# ------------------------------------------------------------------------------- what a fact changed
-
-
-def changes(
-    record: Record, folded: Folded, known: FactsByRef, facts: Sequence[Fact], cause: Cause, recorded_at: int
-) -> Iterator[AnyEvent]:
-    """What is told of a change. ``facts``: those that are new."""
-    before, after = record.fold, folded.fold
-    assert after.state is not None
-    newest = None if folded.again or len(facts) > 1 else facts[-1]
-    yield from _status(before, after, after.state, cause, recorded_at)
-    if before.state is not None:  # a new record is told whole by its first status
-        revised = _record(before.state, after, after.state, facts, cause, recorded_at)
-        if revised is not None:
-            yield revised
-    yield from _deals(before, after, folded.deals, cause, recorded_at)
-    yield from _handoffs(before.state, after.state, newest, cause, recorded_at)
-    yield from _verdicts(before.state, after.state, newest, known, cause, recorded_at)
-
-
-def _status(before: Fold, after: Fold, state: State, cause: Cause, recorded_at: int) -> Iterator[StatusRevised]:
-    since = revised_since(before.statuses, after.statuses, lambda old, new: old == new)
-    if since is None:
-        return
-    parts = statuses_in_parts(held_since(after.statuses, since))
-    for number, states in enumerate(parts, start=1):
-        yield StatusRevised(
-            recorded_at=recorded_at,
-            cause=cause,
-            since=since if number == 1 else states[0].at,
-            states=states,
-            previous=before.statuses[-1].what if before.statuses else None,
-            current=after.statuses[-1].what,
-            owner=state.owner.rep_id,
-            assignment_id=state.owner.assignment_id,
-            profile=state.profile,
-            contact=state.contact,
-            part=number,
-            parts=len(parts),
-        )
-
-
-def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], cause: Cause, recorded_at: int) -> RecordRevised | None:
-    changed: list[Literal["owner", "profile"]] = []
-    owner = (after.owner.rep_id, after.owner.assignment_id)
-    if owner != (before.owner.rep_id, before.owner.assignment_id) or _overtaken(facts, after):
-        changed.append("owner")
-    if before.profile != after.profile:
-        changed.append("profile")
-    if not changed:
-        return None
-    return RecordRevised(
-        recorded_at=recorded_at,
-        cause=cause,
-        owner=after.owner.rep_id,
-        assignment_id=after.owner.assignment_id,
-        profile=after.profile,
-        contact=after.contact,
-        status=fold.statuses[-1].what,
-        changed=tuple(changed),
-    )
-
-
-def _overtaken(facts: Sequence[Fact], state: State) -> bool:
-    """Whether an assignment has come too late to give the owner: who made it believes that it did, and is told who has it."""
-    assignments = [fact.data.assignment_id for fact in facts if isinstance(fact.data, LeadAssigned)]
-    return any(assignment != state.owner.assignment_id for assignment in assignments)
-
-
-def _deals(before: Fold, after: Fold, touched: Collection[str], cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
-    revised = []
-    for deal in touched:
-        earlier, history = before.images.get(deal, ()), after.images.get(deal, ())
-        if earlier is history:
-            continue
-        since = revised_since(earlier, history, lambda old, new: (old.at, old.what) == (new.at, new.what))
-        if since is not None:
-            states = tuple(ImageHeld(held.at, held.what) for held in held_since(history, since))
-            revised.append(DealRevised(deal, since if history else None, states))
-    if revised:
-        parts = deals_in_parts(sorted(revised, key=lambda deal: deal.deal_id))
-        for number, deals in enumerate(parts, start=1):
-            yield DealsRevised(recorded_at=recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
-
-
-def _handoffs(
-    before: State | None, after: State, newest: Fact | None, cause: Cause, recorded_at: int
-) -> Iterator[HandoffProgressed]:
-    """What is told of hand-offs. ``newest``: the fact, where it is one step, which concerns what it names and what was present."""
-    earlier: Handoffs = before.handoffs if before is not None else HashTrieMap()
-    if earlier is after.handoffs:
-        return
-    named = {*earlier, *after.handoffs}
-    if newest is not None and before is not None:
-        named = {name for name in (before.owner.assignment_id, getattr(newest.data, "assignment_id", None)) if name is not None}
-    for assignment in sorted(named):
-        was, now = earlier.get(assignment), after.handoffs.get(assignment)
-        if was is now:
-            continue
-        for progress in PROGRESS:
-            old, new = _told(was, progress), _told(now, progress)
-            told = new or old
-            if old == new or told is None:
-                continue
-            rep_id, at, reason = told
-            yield HandoffProgressed(
-                recorded_at=recorded_at,
-                cause=cause,
-                assignment_id=assignment,
-                rep_id=rep_id,
-                progress=progress,
-                reason=reason,
-                at=at,
-                withdrawn=new is None,
-            )
-
-
-def _told(handoff: Handoff | None, progress: Progress) -> tuple[str, int, str | None] | None:
-    """What is told of a hand-off's progress: who, when, and the reason of a rejection."""
-    at = getattr(handoff, progress, None)
-    if handoff is None or at is None:
-        return None
-    return handoff.rep_id, at, handoff.reason if progress == "rejected" else None
-
-
-def _verdicts(
-    before: State | None, after: State, newest: Fact | None, known: FactsByRef, cause: Cause, recorded_at: int
-) -> Iterator[CommandJudged]:
-    """What is told of commands. ``newest``: the fact, where it is one step, which concerns no other command."""
-    earlier: HashTrieMap[FactRef, Verdict] = before.verdicts if before is not None else HashTrieMap()
-    if earlier is after.verdicts:
-        return
-    judged = after.verdicts.keys() if newest is None else after.verdicts.keys() & {FactRef(source=newest.source, id=newest.id)}
-    for ref in sorted(judged, key=lambda ref: (ref.source, ref.id)):
-        was, verdict = earlier.get(ref), after.verdicts[ref]
-        if verdict.effective if was is None else was.effective == verdict.effective:
-            continue
-        yield CommandJudged(
-            recorded_at=recorded_at,
-            cause=cause,
-            command=Cause(source=ref.source, id=ref.id, type=known[ref].fact.type),
-            effective=verdict.effective,
-            rule=verdict.rule,
-            explanation=verdict.explanation,
-        )

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from events.published import Cause
 from events.topics import STATUS_TABLE
+from services.lifecycle.domain.adding import Folded
 from services.lifecycle.domain.events import AnyEvent, TablesApplied
-from services.lifecycle.domain.fold import Folded, fold_of
-from services.lifecycle.domain.record import Accepted, Record, changes
+from services.lifecycle.domain.fold import fold_of
+from services.lifecycle.domain.record import Accepted, Record
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusTable, Tables
+from services.lifecycle.domain.told import changes
 
 SOURCE: Final = "operations"
 """Who writes status tables: the source of causes that name a version."""
@@ -31,7 +33,7 @@ def brought_up(record: Record, policy: Policy) -> Accepted:
     newest = tables.newest
     recorded_at = max(record.recorded_at, newest.recorded_at)
     folded = Folded(fold, {*record.fold.images, *fold.images}, again=True)
-    told = list(changes(record, folded, record.known, (), cause_of(newest), recorded_at))
+    told = list(changes(record.fold, folded, record.known, cause_of(newest), recorded_at))
     if not told:  # then whoever folds the facts again, with or without the version, comes to the same
         return Accepted(replace(record, fold=fold, tables=tables.through))
     applied = TablesApplied(recorded_at=recorded_at, tables=tables.through, version=newest.version)

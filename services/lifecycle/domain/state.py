@@ -239,10 +239,11 @@ def _with_kept_owner(before: State, papers: _Papers, owner: str | None) -> tuple
     deals, following = papers.deals, []
     for name in candidates:
         deal = papers.deals[name]
+        if deal.named_owner is not None:
+            continue
+        following.append(name)
         if deal.state != "open" and deal.kept_owner is None and owner is not None:
             deals = deals.insert(name, replace(deal, kept_owner=owner))
-        if deal.named_owner is None:
-            following.append(name)
     return deals, following
 
 

@@ -19,8 +19,8 @@ from services.lifecycle.domain.events import (
     RecordRevised,
     StatusRevised,
 )
-from services.lifecycle.domain.fold import StatusShown
 from services.lifecycle.domain.handoffs import bounces
+from services.lifecycle.domain.history import StatusShown
 from tests.lifecycle.domain.speech import DAY, NEW_YEAR
 from tests.lifecycle.domain.story import Claim, Story
 

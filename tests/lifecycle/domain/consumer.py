@@ -1,5 +1,7 @@
 """A consumer of lifecycle: what one holds who hears every event in order and knows nothing else."""
 
+from collections import Counter
+
 from events.facts import FactRef
 from events.published import Profile
 from services.lifecycle.domain.deals import Image
@@ -12,7 +14,7 @@ from services.lifecycle.domain.events import (
     RecordRevised,
     StatusRevised,
 )
-from services.lifecycle.domain.fold import Held, StatusShown
+from services.lifecycle.domain.history import Held, StatusShown
 
 
 class Consumer:
@@ -27,12 +29,13 @@ class Consumer:
         self.profile = Profile()
         self.refused: set[FactRef] = set()
         self.progress: dict[tuple[str, str], tuple[str, int, str | None]] = {}
+        self._facts: Counter[FactRef] = Counter()
 
     def hear(self, event: AnyEvent) -> None:
         """One more event."""
         match event:
-            case FactAccepted():
-                pass  # stored, but not published
+            case FactAccepted():  # stored, but not published
+                self._facts[FactRef(source=event.fact.source, id=event.fact.id)] += 1
             case StatusRevised():
                 if event.part == 1:
                     assert event.previous == self.current, "the status before is the one that was said last"
@@ -46,8 +49,8 @@ class Consumer:
                 self._deals(event)
             case CommandJudged():
                 ref = FactRef(source=event.command.source, id=event.command.id)
-                assert event.effective is (ref in self.refused), "only what changes is told"
-                self.refused ^= {ref}
+                assert event.effective is (ref in self.refused) or self._facts[ref] > 1, "only what changes is told"
+                self.refused = self.refused - {ref} if event.effective else self.refused | {ref}
             case HandoffProgressed():
                 self._progress(event)
 

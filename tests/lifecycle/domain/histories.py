@@ -1,10 +1,12 @@
 """Random histories of one customer, made to be interesting: few names, few instants, many ties, links that cross and turn round.
 
 A history has a theme, so that facts meet: everything together, deals, links, leads, owners. Some facts come with the identity of
-another one and other content; ticks name recycled leads that exist, or do not.
+another one and other content; ticks name recycled leads that exist, or do not. Half of them have a checkpoint at every instant,
+where a fold goes back to and leaps over, which only records of hundreds of facts have otherwise.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from events.codec import Fact
 from events.facts import Split
+from services.lifecycle.domain.fold import is_checkpoint
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow, StatusTable, Tables
 from tests.lifecycle.domain import speech
@@ -211,20 +214,34 @@ def histories(draw: Draw, *, size_max: int = 14, versions_min: int = 1) -> Histo
     makers = THEMES[draw(st.sampled_from(sorted(THEMES)))]
     step = draw(st.sampled_from([DAY // 2, DAY, 1]))
     slots = draw(st.integers(1, 8))
+    name = draw(st.sampled_from([_plain, _checkpointed]))
     told: list[Fact] = []
     for number in range(draw(st.integers(1, size_max))):
-        told.append(_placed(draw, draw(st.sampled_from(makers))(draw), number, told, step, slots))
+        told.append(_placed(draw, draw(st.sampled_from(makers))(draw), number, told, step, slots, name))
     versions = draw(_versions(step, slots, versions_min))
     return History(told, versions, ZoneInfo(draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]))))
 
 
-def _placed(draw: Draw, said: Fact, number: int, told: Sequence[Fact], step: int, slots: int) -> Fact:
+Name = Callable[[str, str], str]
+"""How an id is made of a source and of what tells it from others."""
+
+
+def _plain(_source: str, id: str) -> str:
+    return id
+
+
+def _checkpointed(source: str, id: str) -> str:
+    """The first name of this beginning that a checkpoint follows."""
+    return next(name for tried in count() if is_checkpoint((0, 0, source.encode(), (name := f"{id}-{tried}").encode())))
+
+
+def _placed(draw: Draw, said: Fact, number: int, told: Sequence[Fact], step: int, slots: int, name: Name) -> Fact:
     """A fact with a time and an id; now and then with the identity of another one."""
     at = on(1) + draw(st.integers(0, slots)) * step
     source, id = said.source, said.id
     if said.id != "recycled" and said.source != "lifecycle":  # a tick and what it wakes are found by their names
         source = draw(st.sampled_from(["crm", "erp"]))
-        id = f"{draw(st.sampled_from('abc'))}{number}"
+        id = name(source, f"{draw(st.sampled_from('abc'))}{number}")
         if told and draw(st.integers(0, 15)) == 15:
             other = draw(st.sampled_from(told))
             source, id = other.source, other.id

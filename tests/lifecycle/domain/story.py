@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from events.codec import Fact
 from services.lifecycle.domain.events import AnyEvent
-from services.lifecycle.domain.record import Known, Record, accept
+from services.lifecycle.domain.known import Known
+from services.lifecycle.domain.record import Record, accept
 from services.lifecycle.domain.state import Policy, State
 from services.lifecycle.domain.table import DEFAULT, StatusTable, Tables
 from tests.lifecycle.domain.speech import CUSTOMER

@@ -1,4 +1,4 @@
-"""Long records: a late fact goes back to a checkpoint only, and the record is the one that folding anew gives.
+"""Long records: a late fact goes back to a checkpoint and leaps over what it does not concern, and the record is the same.
 
 Facts of all types are drawn as templates and told hundreds of times, of ever other documents, so that a record has thousands of
 facts and many checkpoints within seconds; then facts come late at all places of it.
@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from events.codec import Fact
-from events.facts import FactRef, LeadRecycled, LifecycleTick
+from events.facts import Contact, FactRef, LeadRecycled, LifecycleTick
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.fold import Fold, fold_of
 from services.lifecycle.domain.handoffs import PROGRESS
@@ -38,8 +39,10 @@ def long_histories(draw: Any) -> tuple[History, list[Fact], list[Fact]]:
     """A history of hundreds to thousands of facts: what is known of it at first, and what comes late, wherever."""
     templates = [draw(histories(size_max=10)) for _ in range(6)]
     chance = random.Random(draw(st.integers(0, 2**32)))
-    count, late = draw(st.integers(100, 2000)), draw(st.integers(1, 12))
+    count, late = draw(st.integers(100, 800)), draw(st.integers(1, 12))
     facts = told(chance, [fact for history in templates for fact in history.facts], count, draw(st.sampled_from([5, 50, 1000])))
+    if draw(st.booleans()):  # a customer from the beginning on, as long records are: there is much to leap over
+        facts.insert(0, speech.order_placed("first", 1, day=1, id="first"))
     coming = [facts.pop(place(chance, len(facts))) for _ in range(late)]
     return templates[0], facts, coming
 
@@ -117,6 +120,64 @@ def test_a_late_fact_folds_again_what_comes_after_it_only() -> None:
     kept = [each for each in old if each.last < key_of(fact)]
     assert len(old) > len(kept) > 40
     assert all(one.state is other.state for one, other in zip(kept, new, strict=False))
+
+
+def test_a_late_fact_leaps_over_what_it_does_not_concern() -> None:
+    """What was folded after it, of other deals, is the same object too, and so is the state in which it no longer matters."""
+    templates = [speech.quote_created("q", 100, day=1), speech.quote_sent("q", day=1), speech.order_placed("o", 5, day=1)]
+    templates += [speech.activity(day=1)] * 3
+    facts = told(random.Random(1), templates, 2000, 500)
+    before = restored(facts, POLICY)
+    for number in (100, 1000, 1900):
+        at = facts[number].occurred_at
+        for late, touched in ((speech.activity(day=1), set()), (speech.order_placed("new", 5, day=1), {"order:new"})):
+            after = accept(before, replace(late, id="late", occurred_at=at), ("topic", 0, 0), POLICY).record
+            images = {deal for deal, history in after.fold.images.items() if history is not before.fold.images.get(deal)}
+            assert images - touched <= deals_near(before.fold, at), "of those near it, histories are equal only"
+            assert touched <= images
+            if not touched:
+                assert after.fold.state is before.fold.state
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        speech.opportunity_created("new", 5, day=0, owner="ann"),  # who owns the record ever since
+        speech.lead_updated(day=0, industry="steel", contact=Contact(name="Ann")),
+        speech.lead_qualified(day=0),
+        speech.status_set("Dead", day=0),
+        speech.quote_updated("new", day=0, replaces="unknown"),
+    ],
+    ids=lambda late: late.type,
+)
+def test_it_leaps_where_the_record_differs_ever_since_in_what_later_facts_do_not_read(late: Fact) -> None:
+    templates = [speech.order_placed("o", 5, day=1, owner="eva"), speech.activity(day=1)]
+    facts = told(random.Random(1), templates, 800, 200)
+    before = restored(facts, POLICY)
+    after = accept(before, late, ("topic", 0, 0), POLICY).record
+    assert_same(after.fold, fold_of([late, *facts], POLICY))
+    images = {deal for deal, history in after.fold.images.items() if history is not before.fold.images.get(deal)}
+    assert len(images) < 100
+
+
+def test_a_quote_that_a_late_fact_begins_before_it_was_replaced_is_replaced() -> None:
+    """The fact that replaces it, of another deal, did not touch it when it had no fact yet: that must not be leapt over."""
+    facts = told(random.Random(1), [speech.order_placed("o", 5, day=1), *[speech.activity(day=1)] * 3], 1000, 500)
+    days = [1 + (fact.occurred_at - on(1)) / DAY for fact in facts]
+    facts += [
+        speech.quote_created("new", 100, day=days[500], opportunity="o2", replaces="old"),
+        speech.quote_updated("old", day=days[900], opportunity="o1", amount=50),
+    ]
+    late = speech.quote_sent("old", day=days[100])
+    after = accept(restored(facts, POLICY), late, ("topic", 0, 0), POLICY).record
+    assert_same(after.fold, fold_of([*facts, late], POLICY))
+    assert [held.what.state for held in after.fold.images["opportunity:o1"]][:2] == ["open", "lost"]
+
+
+def deals_near(fold: Fold, instant: int) -> set[str]:
+    """The deals that are touched from the checkpoint before an instant to the third one after it."""
+    stretches = [each.stretch for each in list(fold.checkpoints)[::-1] if each.last[0] >= instant]
+    return {deal for stretch in [*stretches, fold.stretch][:3] for deal in stretch.deals}
 
 
 def restored(facts: Sequence[Fact], policy: Policy) -> Record:

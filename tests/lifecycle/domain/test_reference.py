@@ -6,9 +6,9 @@ from hypothesis import given
 from msgspec.structs import astuple
 
 from services.lifecycle.domain.deals import Image
-from services.lifecycle.domain.fold import History as Held
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.handoffs import Handoff, bounces
+from services.lifecycle.domain.history import History as Held
 from tests.lifecycle.domain.histories import History, histories
 from tests.lifecycle.reference_facts import in_order
 from tests.lifecycle.reference_fold import Reference
