@@ -10,7 +10,6 @@ from typing import Final
 
 from events.bus import PositionLost
 from events.bus.ledger import DeadLetter
-from events.bus.partitioner import murmur2
 from events.codec import Fact, Undecodable, decode, encode
 from events.record import Record as KafkaRecord
 from events.topics import MOVED, STATUS_TABLE, TOPICS
@@ -56,7 +55,7 @@ class Batch:
         facts = [(record, fact) for record, fact in decoded if isinstance(fact, Fact)]
         customers: defaultdict[str, list[tuple[KafkaRecord, Fact]]] = defaultdict(list)
         for record, fact in sorted(facts, key=lambda pair: key_of(pair[1])):
-            if murmur2(fact.customer_id.encode(), self._store.shards) != record.partition:
+            if self._store.home(fact.customer_id) != record.partition:
                 self._send_home(record, fact)
             else:
                 customers[fact.customer_id].append((record, fact))
@@ -149,7 +148,7 @@ class Batch:
         self.outcomes[record.topic, error] += 1
 
     def _send_home(self, record: KafkaRecord, fact: Fact) -> None:
-        home = murmur2(fact.customer_id.encode(), self._store.shards)
+        home = self._store.home(fact.customer_id)
         assert record.key is not None
         assert record.value is not None
         message = Forwarded(partition=home, key=record.key, value=record.value, headers=record.headers, timestamp=record.timestamp)

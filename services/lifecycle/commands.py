@@ -19,7 +19,6 @@ from msgspec.json import encode
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
 
-from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
 from events.codec import Fact
 from events.submission import Refused, Submission
@@ -29,6 +28,7 @@ from services.lifecycle.admission import admit
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.http_events import STRUCTURED, events_of, read_body
 from services.lifecycle.intake import errors_of, write
+from services.lifecycle.keys import Taken
 from services.lifecycle.plain_commands import SOURCE, Remembered, Wrong, headers_of, read_plain
 from services.lifecycle.publishing import Publisher
 from services.lifecycle.store import Store
@@ -68,10 +68,19 @@ class Desk:
         found = self._plain(request, body) if _is_plain(request) else self._event(request, body)
         if not create:
             self._must_know(found.fact.customer_id)
-        first = self.remembered.first(stored(self.store, found.fact) or found.fact)
-        if (first.type, first.data) != (found.fact.type, found.fact.data):
-            raise _unprocessable(f"another command of {first.customer_id!r} is called {first.id!r}: give this one an id of its own")
+        first = self._first(found.fact, keyed=_is_plain(request) and KEY in request.headers)
+        if first is None or (first.type, first.data) != (found.fact.type, found.fact.data):
+            name = f"another command of {found.fact.customer_id!r} is called {found.fact.id!r}"
+            raise _unprocessable(f"{name}: give this one an id of its own")
         return found if first.occurred_at == found.fact.occurred_at else self._as_it_was(found, first)
+
+    def _first(self, fact: Fact, *, keyed: bool) -> Fact | None:
+        """What was said first under the name of a command: this, if nothing was; None where it was something else."""
+        known = stored(self.store, fact)
+        try:
+            return self.remembered.first(known or (self.store.keys.first(fact) if keyed else fact))
+        except Taken:
+            return None
 
     def _plain(self, request: Request, body: bytes) -> Submission:
         try:
@@ -95,7 +104,7 @@ class Desk:
         return found
 
     def _must_know(self, customer_id: str) -> None:
-        if not self.store.version_of(murmur2(customer_id.encode(), self.store.shards), customer_id):
+        if not self.store.version_of(self.store.home(customer_id), customer_id):
             detail = f"no fact of a customer {customer_id!r} has been taken in ({self.progress().lag} records wait to be read)"
             way_out = "send what is known of it first, or ?create=true: then the command makes a lead of it"
             raise HTTPException(HTTPStatus.NOT_FOUND, f"{detail}: {way_out}")

@@ -1,8 +1,8 @@
 """Commands as people write them: ``{"command": "set-status", "customer_id": ..., ...}`` becomes a CloudEvent.
 
 The id is the one that is not derived from anything: it is its sender's (``Idempotency-Key``), or random. The time is that of the
-server. So a command that is sent again under its key has to get the time that it got first, or it would be another one: keys are
-remembered for a while (those of commands that were taken in are known for ever, from what is stored).
+server. So a command that is sent again under its key has to get the time that it got first (:mod:`services.lifecycle.keys`), or it
+would be another one. What commands say is remembered for a while, so that they are known to be on their way.
 """
 
 import threading

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from events.bus.partitioner import murmur2
 from events.facts import Command
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.arrivals import ref_of
@@ -68,14 +67,9 @@ class Reading(Struct, frozen=True):
         return state
 
 
-def shard_of(store: Store, customer_id: str) -> int:
-    """Where a customer's record is kept."""
-    return murmur2(customer_id.encode(), store.shards)
-
-
 def read(store: Store, customer_id: str, moment: Moment, policy: Policy) -> Reading:
     """The record at a moment. Raises :class:`NotThere`."""
-    shard = shard_of(store, customer_id)
+    shard = store.home(customer_id)
     version = store.version_of(shard, customer_id)  # first, so that what is written meanwhile is left for the next time
     events = store.events_of(shard, customer_id, until=version, topics=READ)
     return reading_of(customer_id, version, events, moment, policy)

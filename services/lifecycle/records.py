@@ -14,7 +14,7 @@ from events.business_time import end_of, instant_or_date
 from events.web.conditional import MEDIA_TYPES, form_of, unchanged
 from events.web.parameters import once
 from services.lifecycle.domain.state import Policy
-from services.lifecycle.reading import Moment, NotThere, Reading, customer_view, read, shard_of
+from services.lifecycle.reading import Moment, NotThere, Reading, customer_view, read
 from services.lifecycle.store import Store
 from services.lifecycle.timeline import Order, place_of, timeline_csv, timeline_view
 
@@ -77,7 +77,7 @@ def router(store: Store, policy: Callable[[], Policy]) -> APIRouter:
 
         With `as_of` what held then, with `known_at` as it was known then, in the same form; with both, both.
         """
-        tag = f'W/"{store.version_of(shard_of(store, customer_id), customer_id)}"'
+        tag = f'W/"{store.version_of(store.home(customer_id), customer_id)}"'
         if unchanged(request, tag):
             return _not_modified(tag)
         reading = _read(store, customer_id, query, policy())
@@ -91,7 +91,7 @@ def router(store: Store, policy: Callable[[], Policy]) -> APIRouter:
         the past was another one then. In CSV it is the whole timeline, whatever `limit` says.
         """
         form = form_of(request, query.format)
-        tag = f'W/"{store.version_of(shard_of(store, customer_id), customer_id)}-{form}"'
+        tag = f'W/"{store.version_of(store.home(customer_id), customer_id)}-{form}"'
         if unchanged(request, tag):
             return _not_modified(tag)
         reading = _read(store, customer_id, query, policy())

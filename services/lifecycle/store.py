@@ -15,15 +15,17 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
+from events.bus.partitioner import murmur2
 from events.record import Message
 from events.record import Record as KafkaRecord
 from events.topics import MOVED
-from services.lifecycle import customers, trace, views, wakes
+from services.lifecycle import customers, keys, trace, views, wakes
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.keys import Keys
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
 from services.lifecycle.portions import EVENTS_MAX, portions
@@ -59,8 +61,9 @@ class Store:
         with self.database.prepare():
             self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, views.TABLE):
+                for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, *keys.TABLES, views.TABLE):
                     cursor.execute(statement)
+            self.keys: Final = Keys(self._begin)
             self.traces: Final = Traces(self._begin, self._read, self._tables)
             self.ledger: Final = Ledger(
                 self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self.database.dialect
@@ -70,6 +73,10 @@ class Store:
     def shards(self) -> int:
         """How many shards there are: partitions of every customer-keyed topic."""
         return len(self._tables)
+
+    def home(self, customer_id: str) -> int:
+        """The shard of a customer's record."""
+        return murmur2(customer_id.encode(errors="replace"), self.shards)
 
     def close(self) -> None:
         """Close the database."""

@@ -19,7 +19,7 @@ from services.lifecycle.domain.arrivals import Arrival, arrivals, ref_of
 from services.lifecycle.domain.fold import steps
 from services.lifecycle.domain.order import Key, key_of
 from services.lifecycle.effects import at_arrival, at_its_place
-from services.lifecycle.reading import Reading, head, plain, shard_of
+from services.lifecycle.reading import Reading, head, plain
 from services.lifecycle.store import Store
 
 Order = Literal["desc", "asc"]
@@ -120,7 +120,7 @@ def _entry(fact: Fact, changed: dict[str, Any], arrival: Arrival, corrected: dic
 
 def _corrected(store: Store, reading: Reading, page: Sequence[Arrival]) -> Mapping[FactRef, dict[str, Any]]:
     """What the late ones among some arrivals corrected; those that came in together share it."""
-    shard, found, told = shard_of(store, reading.record.customer_id), {}, {}
+    shard, found, told = store.home(reading.record.customer_id), {}, {}
     for arrival in page:
         if not arrival.late:
             continue

@@ -101,6 +101,21 @@ class Traces:
             spots = [Spot(*row) for row in cursor.fetchall()]
         return [(spot.shard, row) for spot in spots for row in self._tables[spot.shard].select_notifications(spot.number, 1)]
 
+    def of_customer(self, name: Name, shard: int, customer_id: str) -> Notification | None:
+        """The stored fact of a customer that is called so, however many others have one; ``shard`` is the customer's home.
+
+        Where another one has taken its place, the first.
+        """
+        table = self._tables[shard]
+        with self._read() as cursor:
+            cursor.execute(
+                f"SELECT number FROM trace JOIN {table.events_table_name} AS stored ON stored.rowid = trace.number"
+                " WHERE source = ? AND id = ? AND shard = ? AND originator_id = ? ORDER BY number LIMIT 1",
+                (*_askable(name), shard, customer_id.replace("\0", "")),
+            )
+            found = cursor.fetchone()
+        return table.select_notifications(found[0], 1)[0] if found else None
+
     def letters(self, name: Name) -> list[Buried]:
         """The dead letters that are called so."""
         with self._read() as cursor:

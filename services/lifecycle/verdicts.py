@@ -33,12 +33,12 @@ TYPES: Final = frozenset({*COMMAND.types, *COMMANDS.values()})
 
 def stored(store: Store, fact: Fact) -> Fact | None:
     """What was taken in under the name of a fact, if anything was."""
-    for _, row in store.traces.events((fact.source, fact.id)):
-        if row.originator_id == fact.customer_id and row.topic != FORWARDED:
-            event = from_bytes(row.topic, row.state)
-            assert isinstance(event, FactAccepted)
-            return event.fact
-    return None
+    row = store.traces.of_customer((fact.source, fact.id), store.home(fact.customer_id), fact.customer_id)
+    if row is None:
+        return None
+    event = from_bytes(row.topic, row.state)
+    assert isinstance(event, FactAccepted)
+    return event.fact
 
 
 def told(store: Store, policy: Policy, now: Progress, name: Name, customer_id: str | None, pending: Fact | None) -> Response:
@@ -47,7 +47,10 @@ def told(store: Store, policy: Policy, now: Progress, name: Name, customer_id: s
     Raises a problem where it is not known, and where several customers have one.
     """
     rows = [(shard, str(row.originator_id), row.topic) for shard, row in store.traces.events(name)]
-    homes = {customer: shard for shard, customer, topic in rows if topic != FORWARDED and customer_id in (None, customer)}
+    homes = {customer: shard for shard, customer, topic in rows if topic != FORWARDED}
+    if customer_id is not None:  # many may have a command of that name: those of a mass change do
+        home = store.home(customer_id)
+        homes = {customer_id: home} if store.traces.of_customer(name, home, customer_id) is not None else {}
     if len(homes) > 1:
         customers = ", ".join(map(repr, sorted(homes)))
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"{customers} have a command of that name: say which, by customer_id")

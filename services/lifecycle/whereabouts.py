@@ -17,7 +17,6 @@ from msgspec.json import encode
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.bus.letters import Buried
-from events.bus.partitioner import murmur2
 from events.bus.progress import Progress
 from events.facts import FactRef
 from events.values import INSTANT_MAX, format_instant
@@ -113,7 +112,7 @@ def whereabouts(store: Store, name: Name, customer_id: str | None = None) -> lis
     rows = store.traces.events(name)
     customers = {str(row.originator_id): shard for shard, row in rows if row.topic != FORWARDED}
     if customer_id is not None:  # it may be an event that Handoff wrote, which is not traced
-        customers = {customer_id: murmur2(customer_id.encode(errors="replace"), store.shards)}
+        customers = {customer_id: store.home(customer_id)}
     arrived = [each for customer, shard in sorted(customers.items()) for each in _taken_in(store, shard, customer, name)]
     known = {each["customer_id"] for each in arrived}
     moved = [_moved(row) for _, row in rows if row.topic == FORWARDED]

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from events.codec import Fact, decode
-from events.facts import ActivityLogged, LeadCreated, LeadRecycled, OpportunityCreated, StatusSet
+from events.facts import ActivityLogged, CustomerConverted, LeadCreated, LeadRecycled, OpportunityCreated, StatusSet
 from events.record import Message
 from events.topics import COMMAND
 from services.lifecycle.api import create_app
-from services.lifecycle.plain_commands import Remembered
+from services.lifecycle.keys import KEPT, Taken
+from services.lifecycle.plain_commands import SOURCE, Remembered
 from services.lifecycle.publishing import Publisher
+from services.lifecycle.trace import FOUND_MAX
 from tests.lifecycle.harness import Lifecycle
 
 DAY_1, DAY_2, DAY_3 = "2025-12-01T09:00:00Z", "2025-12-02T09:00:00Z", "2025-12-03T09:00:00Z"
@@ -224,6 +226,38 @@ def test_what_is_stored_is_remembered_after_a_restart(clocked: Any, http: TestCl
     assert not clocked.letters()
 
 
+def test_one_key_at_two_workers_within_a_moment_is_one_command(clocked: Any, http: TestClient) -> None:
+    """Or at one that is started again before the command is read."""
+    body, key = command("set-status", status="Qualified"), {"Idempotency-Key": "k"}
+    store, _, _ = clocked.start("lifecycle-2")
+    publisher = Publisher(clocked.bus)
+    publisher.start()
+    other = TestClient(create_app(store, clocked.tables, clocked.loop.progress, CollectorRegistry(), publisher=publisher))
+    first = http.post("/v1/commands", json=body, headers=key).json()
+    assert other.post("/v1/commands", json=body, headers=key).json() == first
+    assert other.post("/v1/commands", json=command("convert"), headers=key).status_code == 422
+    third = clocked.start("lifecycle-3")[0]
+    app = create_app(third, clocked.tables, clocked.loop.progress, CollectorRegistry(), publisher=publisher)
+    answer = TestClient(app).post("/v1/commands", json=command("convert"), headers=key)
+    assert "another command of 'acme' is called 'k'" in answer.json()["detail"]
+    publisher.close()
+    clocked.settle()
+    assert not clocked.letters()
+    assert http.get("/v1/customers/acme").json()["facts"] == 2
+
+
+def test_keys_are_forgotten_when_no_topic_holds_their_commands_any_more(clocked: Any) -> None:
+    def given(at: int, **said: Any) -> int:
+        data = CustomerConverted(customer_id="acme", **said)
+        return int(clocked.store.keys.first(Fact("acme", SOURCE, "k", "crm.customer.converted.v1", at, at, data)).occurred_at)
+
+    assert given(1, actor="dana") == 1
+    assert given(KEPT + 1, actor="dana") == 1
+    with pytest.raises(Taken):
+        given(KEPT + 1, actor="eve")
+    assert given(KEPT + 2, actor="eve") == KEPT + 2
+
+
 def test_one_key_from_many_threads_at_once_is_one_command(lifecycle: Any, http: TestClient) -> None:
     def send(_: int) -> Any:
         return http.post("/v1/commands", json=command("convert"), headers={"Idempotency-Key": "k"}).json()
@@ -307,6 +341,18 @@ def test_commands_of_one_name_of_two_customers(lifecycle: Any, http: TestClient)
     answer = http.get("/v1/commands/1?source=/crm")
     assert (answer.status_code, "'acme', 'other' have a command of that name" in answer.json()["detail"]) == (422, True)
     assert http.get("/v1/commands/1?source=/crm&customer_id=other").json()["customer_id"] == "other"
+
+
+def test_a_command_of_one_customer_is_found_among_any_number_of_that_name(lifecycle: Any, http: TestClient) -> None:
+    """As those of a mass change: they all have its id."""
+    customers = [f"c{number}" for number in range(2 * FOUND_MAX)]
+    for customer in customers:
+        command = StatusSet(customer_id=customer, status="Qualified", actor="x")
+        lifecycle.publish("crm.status.set.v1", command, DAY_2, id="batch-1", source="/crm")
+    lifecycle.settle()
+    for customer in customers[:: len(customers) // 10]:
+        told = http.get(f"/v1/commands/batch-1?source=/crm&customer_id={customer}").json()
+        assert (told.get("customer_id"), told["verdict"]) == (customer, "effective")
 
 
 def test_what_is_not_known(lifecycle: Any, http: TestClient) -> None:

@@ -14,11 +14,12 @@ from events.facts import LeadCreated, LeadQualified, OpportunityCreated, OwnerSe
 from events.record import Message
 from events.values import Price, parse_instant
 from services.lifecycle.api import create_app
-from services.lifecycle.mass.api import Resources
+from services.lifecycle.mass.api import KEPT_MAX, Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Runner, pause_seconds
 from tests.lifecycle.domain.histories import TABLES
 from tests.lifecycle.harness import Lifecycle, process_of
+from tests.lifecycle.test_late_tables import broken
 
 DAY_1, DAY_2, DAY_9 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-09T09:00:00Z"
 JSON = dict[str, Any]
@@ -41,7 +42,7 @@ class Desk:
     def restart(self) -> None:
         """As after kill -9: another process on the same database."""
         lifecycle = self.lifecycle
-        batches = Batches(lifecycle.store.database)
+        self.batches = batches = Batches(lifecycle.store.database)
         self.runner = Runner(
             batches, lifecycle.store, lambda: lifecycle.policy, self.publish, lambda: self.now, step_records=self.step_records
         )
@@ -296,6 +297,88 @@ def test_a_command_that_is_taken_in_and_was_not_noted_is_noted(desk: Desk) -> No
     desk.work()
     assert (desk.get(batch["id"])["written"], len(desk.written)) == (1, 1)
     assert desk.records(batch["id"])["a"]["outcome"] == "effective"
+
+
+def test_a_conversion_taken_back_gives_the_status_that_was_set_by_hand(desk: Desk) -> None:
+    """A revert alone would give the one that lead facts say."""
+    desk.apply(desk.preview({"command": "set-status", "status": "Unqualified"}, {"customer_id": ["c"]})["id"])
+    batch = desk.apply(desk.preview({"command": "convert"}, {"customer_id": ["c"]})["id"])
+    assert desk.standing()["c"] == ("Opportunity Identified", None)
+    desk.revert(batch["id"])
+    assert desk.standing()["c"] == ("Unqualified", None)
+
+
+def test_what_may_have_been_written_when_it_was_given_up_can_be_taken_back(desk: Desk) -> None:
+    """Kafka does not answer, so somebody gives it up; but it was written."""
+    before = desk.standing()
+    batch = desk.preview({"command": "set-status", "status": "Dead"})
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/apply")
+    desk.unanswered = 1
+    with pytest.raises(BusError):
+        desk.runner.step()
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/cancel")
+    desk.lifecycle.settle()
+    assert {outcome["outcome"] for outcome in desk.records(batch["id"]).values()} == {"effective"}
+    assert desk.revert(batch["id"])["written"] == 3
+    assert desk.standing() == before
+
+
+def test_what_was_never_written_when_it_was_given_up_is_left_alone(desk: Desk) -> None:
+    before = desk.standing()
+    batch = desk.preview({"command": "set-status", "status": "Dead"})
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/apply")
+    desk.failing = 1
+    with pytest.raises(BusError):
+        desk.runner.step()
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/cancel")
+    reverting = desk.revert(batch["id"])
+    assert (reverting["written"], reverting["staying_by_rule"]) == (0, {"changed-since": 3})
+    assert (desk.standing(), desk.written) == (before, [])
+
+
+def test_what_one_worker_has_written_another_that_is_slow_does_not_unsay(desk: Desk) -> None:
+    batch = desk.preview({"command": "set-status", "status": "Dead"}, {"customer_id": ["a"]})
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/apply")
+    (seen,) = desk.batches.entries(batch["id"], limit=1)
+    desk.work()
+    desk.batches.foresee(batch["id"], [seen])  # it was still previewing,
+    desk.batches.decide(batch["id"], [replace(seen, written=False)])  # or has found that the record had changed
+    assert desk.records(batch["id"])["a"]["outcome"] == "effective"
+    assert desk.get(batch["id"])["written"] == 1
+
+
+def test_a_mass_change_that_meets_a_bug_says_so_and_holds_up_no_other(desk: Desk) -> None:
+    state = broken(desk.lifecycle, "b", b"{")
+    first = desk.preview({"command": "convert"}, {"customer_id": ["b"]})
+    second = desk.apply(desk.preview({"command": "convert"}, {"customer_id": ["a"]})["id"])
+    assert (second["state"], second["written"], second["trouble"]) == ("applied", 1, None)
+    first = desk.get(first["id"])
+    assert (first["state"], first["trouble"].partition(":")[0]) == ("previewing", "DecodeError")
+    broken(desk.lifecycle, "b", state)
+    desk.runner.try_again()
+    desk.work()
+    first = desk.get(first["id"])
+    assert (first["state"], first["changing"], first["trouble"]) == ("previewed", 1, None)
+
+
+def test_a_preview_that_nobody_applies_is_not_kept_for_ever(desk: Desk) -> None:
+    applied = desk.apply(desk.preview({"command": "set-owner", "rep_id": "bob"}, {"customer_id": ["a"]})["id"])
+    began = desk.now
+    batch = desk.preview({"command": "convert"})
+    desk.now = began + KEPT_MAX
+    desk.preview({"command": "convert"})
+    assert desk.get(batch["id"])["state"] == "previewed"
+    desk.now = began + KEPT_MAX + 1
+    desk.preview({"command": "convert"})
+    assert (desk.get(batch["id"])["state"], desk.records(batch["id"])) == ("cancelled", {})
+    assert desk.http.post(f"/v1/mass-changes/{batch['id']}/apply").status_code == 409
+    assert list(desk.records(applied["id"])) == ["a"], "what was applied is kept"
+
+
+def test_records_are_read_a_portion_at_a_time(desk: Desk) -> None:
+    desk.lifecycle.store.read_max = 1
+    batch = desk.apply(desk.preview({"command": "set-status", "status": "Dead"})["id"])
+    assert (batch["written"], {each["outcome"] for each in desk.records(batch["id"]).values()}) == (3, {"effective"})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from events.values import format_instant
 from events.web.spreadsheet import csv_of, safe
 from services.lifecycle.domain.status import Verdict
-from services.lifecycle.mass.batches import WORKING, Batch, Batches, Entry, Tally
+from services.lifecycle.mass.batches import Batch, Batches, Entry, Tally
 from services.lifecycle.mass.change import Standing
 from services.lifecycle.mass.runner import SOURCE, Runner
 
@@ -49,7 +49,7 @@ class Answers:
             "staying_by_rule": rules,
             "decided": tally.decided,
             "written": tally.written,
-            "trouble": self._runner.trouble if batch.state in WORKING else None,
+            "trouble": self._runner.trouble(batch),
             "source": SOURCE,
         }
 

@@ -28,6 +28,8 @@ from services.lifecycle.store import Store
 ENDED: Final = ("applied", "cancelled")
 RECORDS_MAX: Final = 100_000
 """Records of one batch."""
+KEPT_MAX: Final = 30 * 24 * 3600 * NANOSECONDS
+"""For so long a preview can be applied; the next one that is asked for after that clears it away."""
 LIMIT_MAX: Final = 1000
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 BatchId = Annotated[str, Path(pattern=_ID)]
@@ -168,6 +170,7 @@ class Resources:
         )
 
     def _added(self, batch: Batch) -> Batch:
+        self.batches.forget(batch.created_at - KEPT_MAX, batch.created_at)
         there = self.batches.add(batch)
         asked = (batch.criteria, batch.change, batch.actor, batch.reason, batch.reverts)
         if (there.criteria, there.change, there.actor, there.reason, there.reverts) != asked:
@@ -183,7 +186,7 @@ def router(resources: Resources) -> APIRouter:
 
     @routes.post("", status_code=HTTPStatus.ACCEPTED, dependencies=nothing_asked)
     def preview(response: Response, asked: MassChange, idempotency_key: Key = None) -> dict[str, Any]:
-        """See what a change would do to every record that is meant; nothing happens yet.
+        """See what a change would do to every record that is meant; nothing happens yet. Kept for 30 days, if it is not applied.
 
         `Idempotency-Key` becomes the id: asked again with it, the same batch is answered.
         """

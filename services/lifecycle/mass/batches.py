@@ -42,6 +42,10 @@ _ENTRY: Final = (
     *("customer_id", "change", "effective", "rule", "explanation", "stage", "status", "owner"),
     *("next_stage", "next_status", "next_owner", "written"),
 )
+_YES: Final = 1
+"""In the column ``written``: the command is in the log. 0 is that there is none."""
+_BEGUN: Final = 2
+"""It is being written."""
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -69,12 +73,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     """A record in a batch: what is wanted of it, and what that does by the last look.
 
     ``change`` is None where there is nothing to be done. ``written``: whether its command was written; None: not decided yet.
+    Not ``acknowledged``: it is being written, so it may be there or not.
     """
 
     customer_id: str
     change: Change | None
     outlook: Outlook
     written: bool | None = None
+    acknowledged: bool = True
 
 
 class Tally(Struct, frozen=True):
@@ -155,7 +161,7 @@ class Batches:
         """How far a batch is."""
         with self._read() as cursor:
             cursor.execute(
-                "SELECT count(*), coalesce(sum(effective), 0), count(written), coalesce(sum(written), 0)"
+                "SELECT count(*), coalesce(sum(effective), 0), count(written), coalesce(sum(CASE WHEN written > 0 THEN 1 END), 0)"
                 " FROM mass_change_record WHERE batch = ?",
                 (id,),
             )
@@ -169,15 +175,38 @@ class Batches:
             )
             return dict(map(tuple, cursor.fetchall()))
 
-    def put(self, id: str, entries: Sequence[Entry]) -> None:
-        """Write records of a batch, new or anew."""
+    def foresee(self, id: str, entries: Sequence[Entry]) -> None:
+        """Write what would happen to records of a batch; what is known of one already stays."""
+        self._put(id, entries, "DO NOTHING")
+
+    def decide(self, id: str, entries: Sequence[Entry]) -> None:
+        """Write what becomes of records of a batch. A command that is written stays so, whatever another worker has found."""
+        values = ", ".join(f"{name} = excluded.{name}" for name in _ENTRY[1:])
+        self._put(
+            id, entries, f"DO UPDATE SET {values} WHERE coalesce(mass_change_record.written, 0) = 0 OR excluded.written = {_YES}"
+        )
+
+    def _put(self, id: str, entries: Sequence[Entry], otherwise: str) -> None:
         columns = ("batch", *_ENTRY)
         sql = (
             f"INSERT INTO mass_change_record ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-            f" ON CONFLICT (batch, customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _ENTRY[1:])}"
+            f" ON CONFLICT (batch, customer_id) {otherwise}"
         )
         with self._begin() as cursor:
             cursor.executemany(sql, [(id, *_row(entry)) for entry in entries])
+
+    def forget(self, before: int, at: int) -> None:
+        """Give up previews that began before an instant and that nobody has applied, and forget what they said of records."""
+        with self._begin() as cursor:
+            cursor.execute(
+                "UPDATE mass_change SET state = 'cancelled', ended_at = ? WHERE state = 'previewed' AND created_at < ?",
+                (at, before),
+            )
+            cursor.execute(
+                "DELETE FROM mass_change_record WHERE batch IN (SELECT id FROM mass_change WHERE state = 'cancelled'"
+                " AND applied_at IS NULL AND created_at < ?)",
+                (before,),
+            )
 
     def entries(
         self,
@@ -186,13 +215,16 @@ class Batches:
         after: str = "",
         limit: int,
         effective: bool | None = None,
-        written: bool | None = None,
-        undecided: bool = False,
+        written: bool = False,
+        unfinished: bool = False,
     ) -> list[Entry]:
-        """Records of a batch by their ids, after an id: all, or those that are so."""
+        """Records of a batch by their ids, after an id: all, or those that are so.
+
+        ``written``: whose command was written, or is being written. ``unfinished``: not decided, or being written.
+        """
         where = "" if effective is None else f" AND effective = {int(effective)}"
-        where += "" if written is None else f" AND written = {int(written)}"
-        where += " AND written IS NULL" if undecided else ""
+        where += f" AND written IN ({_YES}, {_BEGUN})" if written else ""
+        where += f" AND (written IS NULL OR written = {_BEGUN})" if unfinished else ""
         with self._read() as cursor:
             cursor.execute(
                 f"SELECT {', '.join(_ENTRY)} FROM mass_change_record WHERE batch = ? AND customer_id > ?{where}"
@@ -236,13 +268,23 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         verdict.explanation,
         *(before.stage, before.status, before.owner),
         *(after.stage, after.status, after.owner),
-        None if entry.written is None else int(entry.written),
+        _written(entry),
     )
+
+
+def _written(entry: Entry) -> int | None:
+    if entry.written is None:
+        return None
+    return int(entry.written) if entry.acknowledged else _BEGUN
 
 
 def _entry(row: Sequence[Any]) -> Entry:
     customer_id, change, effective, rule, explanation, *standings, written = row
     outlook = Outlook(Standing(*standings[:3]), Standing(*standings[3:]), Verdict(bool(effective), rule, explanation))
     return Entry(
-        customer_id=customer_id, change=_change(change), outlook=outlook, written=None if written is None else bool(written)
+        customer_id=customer_id,
+        change=_change(change),
+        outlook=outlook,
+        written=None if written is None else bool(written),
+        acknowledged=written != _BEGUN,
     )

@@ -146,8 +146,11 @@ class Kept(Struct, frozen=True):
     explanation: str
 
 
-def undo(change: Change, before: Standing, after: Standing, now: Standing) -> Change | Kept:
-    """What takes a change of a record back, where the record still stands as the change left it."""
+def undo(change: Change, before: Standing, after: Standing, now: Standing, *, lead: str) -> Change | Kept:
+    """What takes a change of a record back, where the record still stands as the change left it.
+
+    ``lead``: the status that lead facts give it, whatever its stage; one that was set by hand before can only be set again.
+    """
     if isinstance(change, SetOwner):
         if now.owner != after.owner:
             return Kept("changed-since", f"{_owner(now)} owns the record now, not {_owner(after)} as the change left it")
@@ -156,7 +159,8 @@ def undo(change: Change, before: Standing, after: Standing, now: Standing) -> Ch
         return SetOwner(rep_id=before.owner)
     if (now.stage, now.status) != (after.stage, after.status):
         return Kept("changed-since", f"the record is a {now.stage}, {now.status}, now, not {after.status} as the change left it")
-    return Revert(stage="lead") if isinstance(change, Convert) else SetStatus(status=before.status)
+    by_itself = isinstance(change, Convert) and before.status == lead
+    return Revert(stage="lead") if by_itself else SetStatus(status=before.status)
 
 
 def _owner(standing: Standing) -> str:

@@ -2,20 +2,18 @@
 
 A step ends with what it found in the database, so that a batch goes on after a restart where it was. A step that is done again
 changes nothing: the commands of a batch have its id and its instant, and the same fact again is the same fact. So it does no harm
-either when two workers on one database go on with the same batch.
+either when two workers on one database go on with the same batch. A batch that meets a bug is tried again, and holds up no other.
 """
 
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from events.bus.database import TRANSIENT
-from events.bus.partitioner import murmur2
 from events.codec import Fact, encode
 from events.facts import FactRef
 from events.record import Message
@@ -26,7 +24,7 @@ from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.status import Verdict
-from services.lifecycle.mass.batches import Batch, Batches, Entry
+from services.lifecycle.mass.batches import WORKING, Batch, Batches, Entry
 from services.lifecycle.mass.change import Change, Kept, Outlook, Standing, data_of, outlook, undo, verdict_in
 from services.lifecycle.plain_commands import COMMANDS
 from services.lifecycle.publishing import Full
@@ -68,8 +66,9 @@ class Runner:
         self._woken = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="mass-change", daemon=True)
-        self.trouble: str | None = None
-        """Why the work does not go on, while it does not."""
+        self._away: str | None = None
+        self._bugs: dict[str, str] = {}
+        self._put_off: set[str] = set()
 
     def start(self) -> None:
         """Begin, with what was left unfinished."""
@@ -86,32 +85,46 @@ class Runner:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
+    def trouble(self, batch: Batch) -> str | None:
+        """Why the work on a batch does not go on, while it does not."""
+        return self._bugs.get(batch.id, self._away) if batch.state in WORKING else None
+
     def _run(self) -> None:
         failures = 0
         while not self._stopping:
             self._woken.clear()
             try:
                 while not self._stopping and self.step():
-                    failures, self.trouble = 0, None
+                    failures, self._away = 0, None
             except Exception as error:
                 failures += 1
-                self.trouble = str(error) if isinstance(error, NOT_NOW) else f"{type(error).__name__}: {error}"
-                log.warning("mass changes wait: %s", self.trouble, exc_info=not isinstance(error, NOT_NOW))
+                self._away = str(error) if isinstance(error, NOT_NOW) else _named(error)
+                log.warning("mass changes wait: %s", self._away, exc_info=not isinstance(error, NOT_NOW))
                 self._woken.wait(pause_seconds(failures))
             else:
-                self._woken.wait()
+                self._woken.wait(PAUSE_SECONDS_MAX if self._put_off else None)
+                self.try_again()
 
     def step(self) -> bool:
-        """The next piece of work; whether there was any. Raises what is transient."""
-        working = self._batches.working()
-        if not working:
+        """The next piece of work, of the oldest batch that has not met a bug; whether there was any. Raises what is transient."""
+        batch = next((each for each in self._batches.working() if each.id not in self._put_off), None)
+        if batch is None:
             return False
-        batch = working[0]
-        if batch.state == "applying":
-            self._apply(batch)
+        try:
+            self._apply(batch) if batch.state == "applying" else self._preview(batch)
+        except NOT_NOW:
+            raise
+        except Exception as error:
+            self._put_off.add(batch.id)
+            self._bugs[batch.id] = _named(error)
+            log.exception("the mass change %s meets a bug, and is tried again until it is mended or given up", batch.id)
         else:
-            self._preview(batch)
+            self._bugs.pop(batch.id, None)
         return True
+
+    def try_again(self) -> None:
+        """Let the next steps be those of batches that have met a bug, too."""
+        self._put_off.clear()
 
     # --------------------------------------------------------------------------------------- previews
 
@@ -128,7 +141,7 @@ class Runner:
             }
             entries = [self._foreseen(batch, record, _undone(done[record.customer_id], record)) for record in self._records(done)]
         if entries:
-            self._batches.put(batch.id, entries)
+            self._batches.foresee(batch.id, entries)
         else:
             self._batches.advance(batch.id, ["previewing"], "previewed", self._clock())
 
@@ -151,24 +164,29 @@ class Runner:
     # --------------------------------------------------------------------------------------- applying
 
     def _apply(self, batch: Batch) -> None:
-        entries = {each.customer_id: each for each in self._batches.entries(batch.id, limit=self._limit, undecided=True)}
+        entries = {each.customer_id: each for each in self._batches.entries(batch.id, limit=self._limit, unfinished=True)}
         if not entries:
             done = self._batches.advance(batch.id, ["applying"], "applied", self._clock())
             if done is not None and done.state == "applied":
                 log.info("mass change %s is applied: %d commands", batch.id, self._batches.tally(batch.id).written)
             return
-        ref = FactRef(source=SOURCE, id=batch.id)
-        records = self._records(entries)
-        # What was written before an end came, and is there although nobody noted it, is noted now.
-        there = [replace(entries[record.customer_id], written=True) for record in records if ref in record.known]
-        decided = [self._decided(batch, entries[record.customer_id], record) for record in records if ref not in record.known]
-        facts = [self._fact(batch, each.customer_id, each.change) for each in decided if each.written and each.change is not None]
-        if facts:
+        decided = [self._decided(batch, entries[record.customer_id], record) for record in self._records(entries)]
+        sent = [each for each in decided if not each.acknowledged]
+        if sent:
+            self._batches.decide(batch.id, sent)  # so that whoever gives the batch up meanwhile can take them back
+            facts = [self._fact(batch, each.customer_id, each.change) for each in sent if each.change is not None]
             self._publish([_message(fact) for fact in facts])
-        self._batches.put(batch.id, [*there, *decided])
+        self._batches.decide(batch.id, [replace(each, acknowledged=True) for each in decided])
 
     def _decided(self, batch: Batch, entry: Entry, record: Record) -> Entry:
-        """A record's entry once it is decided: what was seen beforehand happens, or nothing does."""
+        """A record's entry once it is decided: what was seen beforehand happens, or nothing does.
+
+        What is not ``acknowledged`` is to be written: again, where it is not known whether it was.
+        """
+        if FactRef(source=SOURCE, id=batch.id) in record.known:  # it was written before an end came
+            return replace(entry, written=True, acknowledged=True)
+        if entry.written:
+            return entry
         if entry.change is None or record.fold.state is None:
             return replace(entry, written=False)
         before, now = entry.outlook.before, Standing.of(record.fold.state)
@@ -176,19 +194,21 @@ class Runner:
             explanation = f"since the preview the record has changed from {before} to {now}"
             return replace(entry, outlook=_unmoved(record, "changed-since", explanation), written=False)
         seen = self._foreseen(batch, record, entry.change)
-        return replace(seen, written=seen.outlook.verdict.effective)
+        writes = seen.outlook.verdict.effective
+        return replace(seen, written=writes, acknowledged=not writes)
 
     # ---------------------------------------------------------------------------------------- records
 
-    def _records(self, customers: Iterable[str]) -> list[Record]:
-        """The records of some customers, by id."""
+    def _records(self, customers: Iterable[str]) -> Iterator[Record]:
+        """The records of some customers, one at a time: together they may be too long for memory."""
         shards: defaultdict[int, list[str]] = defaultdict(list)
         for customer in customers:
-            shards[murmur2(customer.encode(), self._store.shards)].append(customer)
+            shards[self._store.home(customer)].append(customer)
         policy = self._policy()
-        loaded = (self._store.load(shard, some, policy) for shard, some in shards.items())
-        found = [brought_up(record, policy).record for records in loaded for record in records.values()]
-        return sorted(found, key=attrgetter("customer_id"))
+        for shard, names in shards.items():
+            for some in self._store.portions(shard, names):
+                for record in self._store.load(shard, some, policy).values():
+                    yield brought_up(record, policy).record
 
     def verdicts(self, batch: Batch, entries: Sequence[Entry]) -> dict[str, Verdict]:
         """What came of the commands of a batch, as it is now; a customer whose record does not have it yet is left out."""
@@ -203,11 +223,16 @@ def pause_seconds(failures: int) -> float:
     return min(0.1 * 2.0 ** min(failures, 10), PAUSE_SECONDS_MAX)
 
 
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _undone(entry: Entry, record: Record) -> Change | Kept:
     """What takes back what a batch did to a record."""
+    state = record.fold.state
     assert entry.change is not None
-    assert record.fold.state is not None
-    return undo(entry.change, entry.outlook.before, entry.outlook.after, Standing.of(record.fold.state))
+    assert state is not None
+    return undo(entry.change, entry.outlook.before, entry.outlook.after, Standing.of(state), lead=state.lead.name)
 
 
 def _unmoved(record: Record, rule: str, explanation: str) -> Outlook:
