@@ -22,11 +22,12 @@ from events.bus.database import SQLITE
 from events.bus.kafka import KafkaBus
 from events.environment import unknown
 from events.topics import TOPICS
+from events.values import NANOSECONDS
 from handoff.broker import KafkaUnavailable
 from handoff.broker import ports as loopback
 from handoff.broker.java import Java, find_java
 from handoff.configuration import effective
-from handoff.doctor import listeners, machine
+from handoff.doctor import listeners, machine, statuses
 from handoff.doctor.clock import clock
 from handoff.doctor.cluster import Cluster, broker_version, describe
 from handoff.doctor.deadline import Asked
@@ -53,11 +54,12 @@ SECOND_LOOK_SECONDS: Final = 1.0
 
 
 class Kafka(Struct, frozen=True):
-    """What could be learned of Kafka. ``cluster`` and ``published`` are None where it does not tell; ``why`` says why."""
+    """What could be learned of Kafka: None where it does not tell; ``why`` says why."""
 
     doors: listeners.Doors
     cluster: Cluster | None
     published: Published | None
+    tables: statuses.Published | None
     why: str
 
 
@@ -81,6 +83,7 @@ def examine(settings: Settings, now: Callable[[], float] = time.time) -> list[Ou
         letters({name: _letters(said[name], found.get(name)) for name in SERVICES if said[name].status or name in found}),
         senders(_moved(said["lifecycle"])),
         _reference(kafka, running=said["routing"].status is not None),
+        statuses.statuses(kafka.tables, said["lifecycle"].status, int(now() * NANOSECONDS)),
     ]
 
 
@@ -114,7 +117,7 @@ def _java() -> Java | str:
 def _kafka(bootstrap: str, doors: listeners.Doors) -> Kafka:
     """Where clients can work, ask the cluster."""
     if not doors.usable:
-        return Kafka(doors, None, None, "no client can work there" if doors.met else "Kafka does not answer")
+        return Kafka(doors, None, None, None, "no client can work there" if doors.met else "Kafka does not answer")
     deadline = time.monotonic() + CLUSTER_SECONDS_MAX
     cluster, reading = Asked(lambda: describe(bootstrap)), Asked(lambda: _published(bootstrap))
     why, described = "", None
@@ -123,16 +126,16 @@ def _kafka(bootstrap: str, doors: listeners.Doors) -> Kafka:
     except (BusError, KafkaError, TimeoutError) as error:
         why = f"Kafka does not tell ({error})"
     try:
-        there = reading.answer(max(0.0, deadline - time.monotonic()))
+        there, tables = reading.answer(max(0.0, deadline - time.monotonic()))
     except (BusError, KafkaError, LookupError, ValueError, TimeoutError):
-        there = None  # the topics are missing or wrong, which the check of topics tells
-    return Kafka(doors, described, there, why)
+        there, tables = None, None  # the topics are missing or wrong, which the check of topics tells
+    return Kafka(doors, described, there, tables, why)
 
 
-def _published(bootstrap: str) -> Published:
+def _published(bootstrap: str) -> tuple[Published, statuses.Published]:
     bus = KafkaBus(bootstrap, client_id="handoff-doctor")
     try:
-        return published(bus)
+        return published(bus), statuses.published(bus)
     finally:
         bus.close()
 

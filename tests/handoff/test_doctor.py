@@ -23,6 +23,7 @@ from handoff.doctor.finding import Outcome
 from handoff.doctor.layout import Laid, layout
 from handoff.doctor.senders import senders
 from handoff.doctor.services import hear
+from handoff.doctor.statuses import statuses
 from handoff.settings import Settings
 from services.forecast.store import Store
 from tests.postgres import PostgresServer
@@ -279,6 +280,15 @@ def bury(ledger: Ledger, *errors: str) -> None:
         record = Record(LEAD.name, 0, offset, 0, b"c", b"{", ())
         with ledger.transaction([record]) as cursor:
             ledger.bury(cursor, [DeadLetter(record=record, error=error, reason=f"reason {offset}", path="$")])
+
+
+def test_records_that_cannot_follow_the_status_table() -> None:
+    swept = {"shards": 0, "records": 40, "refolded": 38, "failed": 2}
+    assert told(statuses(None, {"status_table": {"sweep": swept}}, 0)) == [
+        ("error", "2 records cannot follow a version of the status table, and stay as they are")
+    ]
+    for well in ({"status_table": {"sweep": swept | {"failed": 0}}}, None):
+        assert not statuses(None, well, 0).looked
 
 
 def test_dead_letters_and_a_bug_among_them(checked: Callable[..., Any], data_dir: Path) -> None:

@@ -15,7 +15,7 @@ from events.bus.kafka.network import NetworkClient
 from events.bus.kafka.topics import configuration
 from events.bus.ledger import Ledger
 from events.record import Message, Record, TopicPartition
-from events.topics import DIRECTORY, LEAD, LIFECYCLE, ORDER, QUOTE, TOPICS
+from events.topics import DIRECTORY, LEAD, LIFECYCLE, ORDER, QUOTE, STATUS_TABLE, TOPICS
 from handoff.broker import EmbeddedKafka
 from handoff.doctor import Outcome, examine
 from handoff.settings import load
@@ -300,6 +300,15 @@ def test_a_pool_without_an_active_rep(in_force: Callable[[str, str], None], chec
         each["what"] for each in found
     ]
     assert any("'anna' is not in directory v3" in each["what"] for each in found)  # the file cannot be taken over either
+
+
+def test_the_status_table_in_force_and_a_record_that_is_none(cluster: EmbeddedKafka, checked: Callable[..., Any]) -> None:
+    create_topics(cluster.bootstrap, SHARDS)
+    assert checked("statuses", well=True)["said"] == "the built-in version is in force"
+    publish(cluster.bootstrap, STATUS_TABLE.name)
+    severity, what, fix = only(checked("statuses", well=False))
+    assert (severity, "lifecycle.status-table.v1 at 0 is not a valid version" in what) == ("error", True)
+    assert "`handoff statuses publish FILE`" in fix
 
 
 def test_a_record_that_is_no_version(
