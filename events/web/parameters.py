@@ -1,8 +1,10 @@
 """What is wrong with the parameters of a request, in words that say what would be right."""
 
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -19,9 +21,11 @@ def wrong_parameters(request: Request, error: RequestValidationError) -> list[di
 
 
 def once(request: Request) -> None:
-    """Refuse a parameter that is given twice: nothing says which one is meant."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    """Refuse a parameter that is given twice, unless it takes several values: nothing says which one is meant."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    fields = {field.alias or name: field for model in _models_of(request) for name, field in model.model_fields.items()}
+    several = {name for name, field in fields.items() if _is_list(field.annotation)}
+    twice = sorted(name for name, count in given.items() if count > 1 and name not in several)
     if twice:
         raise RequestValidationError([{"loc": ("query", name), "msg": "is given more than once"} for name in twice])
 
@@ -43,12 +47,23 @@ def _wording(error: Any, known: Sequence[str]) -> str:
 
 def _known(request: Request, place: Sequence[Any]) -> list[str]:
     """What may stand at a place of the request: the fields of its query model, or of a part of its body."""
-    route = request.scope.get("route")
-    hints = get_type_hints(getattr(route, "endpoint", None) or (lambda: None))
-    models = [hint for hint in hints.values() if _is_model(hint)]
+    models = _models_of(request)
     for part in place[1:-1]:
         models = [found for model in models if part in model.model_fields for found in _models(model.model_fields[part].annotation)]
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _models_of(request: Request) -> list[type[BaseModel]]:
+    """The models of the resource that is asked for: of its query, and of its body."""
+    route = request.scope.get("route")
+    hints = get_type_hints(getattr(route, "endpoint", None) or (lambda: None))
+    return [hint for hint in hints.values() if _is_model(hint)]
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or (
+        get_origin(annotation) in (Annotated, Union, UnionType) and any(map(_is_list, get_args(annotation)))
+    )
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

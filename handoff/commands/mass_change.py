@@ -178,7 +178,7 @@ def _show(services: Services, batch: Mapping[str, Any], as_json: bool) -> int:
         table(("customer", "before", "after", "outcome"), [_row(record) for record in page["records"]])
     if page["next"]:
         say(f"the first {ROWS_SHOWN}; all of them: {PATH}/{batch['id']}/records?format=csv of lifecycle")
-    if batch["state"] == "previewed":
+    if batch["state"] == "previewed" and batch["changing"]:
         say(f"to do it: handoff mass-change apply {batch['id']}")
     elif batch["written"] and not batch["reverted_by"] and batch["state"] in ("applied", "cancelled"):
         say(f"to take it back: handoff mass-change revert {batch['id']}")

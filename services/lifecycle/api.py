@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
 from events.bus.progress import Progress
+from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
@@ -34,7 +35,14 @@ def create_app(
 
     Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes.
     """
-    app = FastAPI(title="Handoff lifecycle", version="1", docs_url=None, redoc_url=None, default_response_class=Json)
+    app = FastAPI(
+        title="Handoff lifecycle",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=Json,
+        dependencies=[Depends(once)],
+    )
     problems.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))

@@ -16,6 +16,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from msgspec.json import encode
+from msgspec.structs import replace
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,7 +90,11 @@ class Desk:
             raise _Refusal(Refused(tuple(wrong.problems)), "$") from None
         id_ = request.headers.get(KEY, "").strip('"') or str(uuid.uuid4())
         now = time.time_ns()
-        return _admitted(admit(headers_of(id_, type_, now), data, now, self.policy().tables), "$")
+        found = admit(headers_of(id_, type_, now), data, now, self.policy().tables)
+        if isinstance(found, Refused):  # it has no header of the name that the record would have
+            reasons = (replace(each, path=each.path.replace("ce_id", KEY)) for each in found.reasons)
+            found = replace(found, reasons=tuple(reasons))
+        return _admitted(found, "$")
 
     def _event(self, request: Request, body: bytes) -> Submission:
         arrived = events_of(request, body)
@@ -106,7 +111,7 @@ class Desk:
     def _must_know(self, customer_id: str) -> None:
         if not self.store.version_of(self.store.home(customer_id), customer_id):
             detail = f"no fact of a customer {customer_id!r} has been taken in ({self.progress().lag} records wait to be read)"
-            way_out = "send what is known of it first, or ?create=true: then the command makes a lead of it"
+            way_out = "send what is known of it first, or say create (?create=true, --create): then the command makes a lead of it"
             raise HTTPException(HTTPStatus.NOT_FOUND, f"{detail}: {way_out}")
 
     def _as_it_was(self, found: Submission, first: Fact) -> Submission:

@@ -6,13 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.business_time import end_of, instant_or_date
 from events.web.conditional import MEDIA_TYPES, form_of, unchanged
-from events.web.parameters import once
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.reading import Moment, NotThere, Reading, customer_view, read
 from services.lifecycle.store import Store
@@ -69,7 +68,7 @@ class TimelineQuery(RecordQuery):
 
 def router(store: Store, policy: Callable[[], Policy]) -> APIRouter:
     """The resources."""
-    routes = APIRouter(dependencies=[Depends(once)])
+    routes = APIRouter()
 
     @routes.get("/v1/customers/{customer_id:path}", response_model=None)
     def customer(request: Request, customer_id: CustomerId, query: Annotated[RecordQuery, Query()]) -> Response:

@@ -49,6 +49,24 @@ def test_a_customer_with_deals_and_history(lifecycle: Any, http: TestClient, eur
     assert body["history"][0]["recorded_at"] >= DAY_1
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "/v1/customers?limit=1&limit=2",
+        "/v1/customers/acme?as_of=2026-03-01&as_of=2026-03-02",
+        "/v1/timeline/acme?limit=1&limit=2",
+        "/v1/events?source=a&source=b&id=1",
+        "/v1/events/a/1?customer_id=a&customer_id=b",
+        "/v1/statuses?version=0&version=1",
+        "/v1/process-map?stage=lead&stage=prospect",
+        "/v1/status?x=1&x=2",
+    ],
+)
+def test_a_parameter_given_twice_is_refused_everywhere(http: TestClient, asked: str) -> None:
+    answer = http.get(asked)
+    assert (answer.status_code, "is given more than once" in answer.json()["detail"]) == (422, True)
+
+
 def test_a_late_fact_shows_when_it_became_known(lifecycle: Any, http: TestClient, eur: Callable[[str], Price]) -> None:
     lifecycle.publish("crm.opportunity.created.v1", OpportunityCreated(customer_id="c", opportunity_id="o", amount=eur("1")), DAY_3)
     lifecycle.settle()

@@ -279,7 +279,9 @@ def test_a_key_that_was_used_for_another_command_is_refused(lifecycle: Any, http
         assert answer.status_code == 422
         assert "another command of 'acme' is called 'k'" in answer.json()["detail"]
         lifecycle.settle()
-    assert http.post("/v1/commands", json=command("convert"), headers={"Idempotency-Key": "x" * 201}).status_code == 422
+    answer = http.post("/v1/commands", json=command("convert"), headers={"Idempotency-Key": "x" * 201})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"path": "header idempotency-key", "reason": "has 201 characters, at most 200 are allowed"}]
 
 
 def event(**attributes: Any) -> dict[str, Any]:

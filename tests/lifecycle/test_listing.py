@@ -133,6 +133,7 @@ def test_csv_is_the_whole_list(http: TestClient) -> None:
         ("score_min=101", "score_min", "less than or equal to 100"),
         ("unowned=false", "unowned", "leave it out, or name owners"),
         ("text=", "text", "at least 1 character"),
+        ("status=New&sort=since&status=Dead&sort=began_at", "sort", "is given more than once"),
         ("text=a%00", "text", "NUL"),
         ("statuses=New", "statuses", "is not a parameter of this resource (did you mean status?)"),
     ],

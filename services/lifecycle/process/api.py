@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from events.web.conditional import unchanged
-from events.web.parameters import once
+from services.lifecycle.admission import unknown_status
+from services.lifecycle.criteria import refused
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.process.maps import Made, Maps, ProcessAnswer
 from services.lifecycle.process.question import MapQuery, PictureQuery, Question
@@ -21,17 +21,16 @@ SVG: Final = "image/svg+xml"
 
 def router(store: Store, policy: Callable[[], Policy], clock: Callable[[], int]) -> APIRouter:
     """The resources. ``policy``: the present one; ``clock``: nanoseconds since 1970."""
-    routes = APIRouter(tags=["process"], dependencies=[Depends(once)])
+    routes = APIRouter(tags=["process"])
     maps = Maps(store, policy, clock)
 
     def made(query: MapQuery) -> Made:
         tables = policy().tables
         if query.status is not None and not tables.knows(query.status):
-            known = ", ".join(tables.names())
-            raise RequestValidationError([{"loc": ("query", "status"), "msg": f"{query.status!r} is in no status table: {known}"}])
+            raise refused("status", unknown_status(query.status, tables))
         question = Question.of(query, policy().zone)
         if question.began_from > question.began_to:
-            raise RequestValidationError([{"loc": ("query", "from"), "msg": "is after `to`: no case can begin between them"}])
+            raise refused("from", "is after `to`: no case can begin between them")
         return maps.of(question)
 
     @routes.get("/v1/process-map", response_model=ProcessAnswer, response_class=JSONResponse)
