@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults properties bench bench-long check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties simulate bench bench-long check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ faults: $(STAMP) ## Kill, freeze and restart everything under load, and check ev
 HISTORIES ?= 100000
 properties: $(STAMP) ## Tell random histories to the fold, against a second fold: make properties HISTORIES=2000 SEED=1
 	@$(BIN)/pytest -q -n 2 tests/lifecycle/domain -m properties --histories $(HISTORIES) --first-seed $(or $(SEED),$(shell date +%s))
+
+SEEDS ?= 2000
+simulate: $(STAMP) ## All three services in memory, whatever happens decided by one seed each: make simulate SEEDS=2000 SEED=1
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench

@@ -58,7 +58,7 @@ class Loop:
 
     ``instance``: the member's static name, under which a restart takes its partitions over at once. ``transient``: the exceptions
     that mean "not now". ``beside``: a bounded piece of work of the service's own, done every turn; whether there may be more of it.
-    ``clock``: seconds since 1970. ``pause``: sleeps.
+    ``clock``: seconds since 1970. ``monotonic``: seconds that never go back. ``pause``: sleeps.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Loop:
         backoff_seconds_min: float = 0.1,
         backoff_seconds_max: float = 5.0,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bus = bus
@@ -91,7 +92,7 @@ class Loop:
         self._backoff_seconds_max = backoff_seconds_max
         self._clock = clock
         self._pause = pause
-        self._relay = Relay(bus, worker, in_flight_max=in_flight_max)
+        self._relay = Relay(bus, worker, in_flight_max=in_flight_max, monotonic=monotonic)
         self._consumer: Consumer | None = None
         self._beside = beside
         self._busy = False

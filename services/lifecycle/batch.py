@@ -6,10 +6,10 @@ A record that lies in another partition than its customer's home is not folded t
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from events.bus import PositionLost
-from events.bus.ledger import DeadLetter
+from events.bus.ledger import DeadLetter, Fenced
 from events.codec import Fact, Undecodable, decode, encode
 from events.record import Record as KafkaRecord
 from events.topics import MOVED, STATUS_TABLE, TOPICS
@@ -21,10 +21,10 @@ from services.lifecycle.domain.known import Known
 from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.record import Record, accept_all, late
 from services.lifecycle.domain.refold import brought_up
-from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
 _TOPIC_OF: Final = {type_: topic.name for topic in TOPICS if topic is not MOVED for type_ in topic.types}
@@ -38,9 +38,10 @@ def customer_of(record: KafkaRecord) -> str:
 class Batch:
     """One batch while it is being decided: what it would change, before any of it counts."""
 
-    def __init__(self, store: Store, policy: Policy, cache: Mapping[str, Entry]) -> None:
+    def __init__(self, store: Store, tables: StatusTables, cache: Mapping[str, Entry]) -> None:
         self._store = store
-        self._policy = policy
+        self._tables = tables
+        self._policy = tables.policy
         self._cache = cache
         self._loaded: dict[str, Record] = {}
         self.work: Final = Work.none()
@@ -97,12 +98,23 @@ class Batch:
         """The record with the status tables that are known now: it follows them before it takes facts in."""
         before = self._record(customer)
         if before.tables > self._policy.tables.through:
-            raise PositionLost(f"{customer!r} was folded with a version of {STATUS_TABLE.name} that is gone: restore the topic")
+            self._raise_unknown(before)
         followed = brought_up(before, self._policy)
         if followed.events:
             self.changed[customer] = (shard, followed.record)
             self.work.changed(shard, before, followed)
         return followed.record
+
+    def _raise_unknown(self, record: Record) -> NoReturn:
+        """The record was folded with a version that was not known here when its shard was claimed."""
+        self._tables.refresh()
+        if record.tables <= self._tables.policy.tables.through:
+            raise Fenced(
+                f"{record.customer_id!r} was folded by another worker, with a version of {STATUS_TABLE.name} that is new here"
+            )
+        raise PositionLost(
+            f"{record.customer_id!r} was folded with a version of {STATUS_TABLE.name} that is gone: restore the topic"
+        )
 
     def _accept(self, customer: str, arrivals: Sequence[tuple[KafkaRecord, Fact]]) -> None:
         shard = arrivals[0][0].partition

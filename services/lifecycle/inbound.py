@@ -67,7 +67,7 @@ class Inbound:
             fresh, customer_of, lambda name: 0 if name in self._cache else sizes.get(name, 0), self._store.read_max
         )
         for portion in portioned:
-            batch = Batch(self._store, self._tables.policy, self._cache)
+            batch = Batch(self._store, self._tables, self._cache)
             batch.take_in(portion)
             self._commit(portion, batch)
 

@@ -353,6 +353,36 @@ def test_one_too_many_stands_by_and_takes_over(bench: Bench, reading: Reading, e
     eventually(lambda: waiting.held == {TopicPartition(topic, 0)}, doing=waiting.poll)
 
 
+def test_a_stand_by_whose_claim_of_nothing_fails_is_asked_again(bench: Bench, eventually: Eventually, unique: Unique) -> None:
+    """Claiming nothing asks the database too: it may not answer, and the stand-by must not wait for ever then."""
+    topic, group = bench.topic(1), unique("group")
+    claims: list[Collection[TopicPartition]] = []
+
+    def answers(places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def fails_once(places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        claims.append(places)
+        if len(claims) == 1:
+            raise BusError("not now")
+        return answers(places)
+
+    active = bench.bus.consumer(group, [topic], answers, lambda _: None, "a")
+    eventually(active.positions, doing=lambda: active.poll(0.02, 10))
+    waiting = bench.bus.consumer(group, [topic], fails_once, lambda _: None, "b")
+
+    def both() -> None:
+        active.poll(0.02, 10)
+        waiting.poll(0.02, 10)
+
+    with pytest.raises(BusError):
+        eventually(lambda: False, doing=both)
+    eventually(lambda: len(claims) == 2, doing=both)
+    assert [*map(list, claims)] == [[], []]
+    active.close()
+    waiting.close()
+
+
 # --------------------------------------------------------------------------------------------- topics as such
 
 

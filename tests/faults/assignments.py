@@ -1,18 +1,27 @@
-"""Of the assignments: one rep at most, one assignment per id, and the desk's log is what its requests make of nothing (I3, I7)."""
+"""Of the assignments: one rep at most, one assignment per id, and the desk's log is what its requests make of nothing (I3, I7).
 
+Rules and directory may change in the middle: a request says which rules it was matched with, and the desk's log says from where
+on it went by which.
+"""
+
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from events.assignments import LeadAssigned
-from events.bus.versions import Known
-from events.codec import decode
+from events.bus.versions import FILE, Known
+from events.reference import Directory
 from events.requests import RecordMatched, Request
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, REQUEST, RULES
 from services.routing.domain.decide import decide
+from services.routing.domain.rule_set import RuleSet
 from services.routing.domain.story import Assigned, Decision, DirectoryApplied, Event, RulesApplied, State
 from services.routing.inbound import request_of
 from services.routing.outbound import messages_of
-from tests.faults.evidence import Evidence, content_of
+from tests.faults.evidence import Evidence, content_of, versions_of
 from tests.faults.inputs import first_occurrences
 
 Key = tuple[str, int]
@@ -21,72 +30,93 @@ Key = tuple[str, int]
 
 def check_assignments(evidence: Evidence) -> Iterator[str]:
     """From what lifecycle said to what reps' tools heard."""
-    for topic in (RULES.name, DIRECTORY.name):
-        if len(evidence.logs[topic]) != 1:
-            yield f"assignments: {topic} has {len(evidence.logs[topic])} versions, and its file never changed"
+    yield from _reference(evidence)
     requests = yield from _requests(evidence)
     yield from _replayed(evidence.decisions, requests)
     yield from _published(evidence)
     yield from _agreeing(evidence)
 
 
+def _reference(evidence: Evidence) -> Iterator[str]:
+    """Every version once, the content of a file once, and the desk goes by what was published."""
+    for topic, applied, content in ((RULES, RulesApplied, RuleSet), (DIRECTORY, DirectoryApplied, Directory)):
+        versions = versions_of(evidence, topic.name)
+        digests = [version.digest for version in versions if version.author == FILE]
+        if any(one == other for one, other in pairwise(digests)):
+            yield f"assignments: {topic.name} has the same file twice"
+        for number, times in Counter(version.version for version in versions_of(evidence, topic.name, repeats=True)).items():
+            if times > 1:
+                yield f"assignments: {topic.name} has version {number} {times} times"
+        contents = {version.version: msgspec.json.decode(version.content, type=content) for version in versions}
+        for event in evidence.decisions:
+            if isinstance(event, applied) and contents.get(event.version) != event.content:
+                yield f"assignments: the desk went by a version {event.version} that is not on {topic.name}"
+
+
 def _requests(evidence: Evidence) -> Any:
     """What the desk was asked, without repeats, in order; findings where it is not what the records ask for."""
-    found: list[Request] = []
-    for each in first_occurrences(evidence.logs[REQUEST.name], REQUEST.name):
-        if isinstance(each, str):
-            yield each
-            continue
-        fact = decode(each)
-        found.append(fact.data)
-    asked = {(request.customer_id, request.version): request for request in found}
-    for applied in [event for event in evidence.decisions if isinstance(event, RulesApplied)][:1]:
-        rules = Known(applied.version, "", None, applied.content)
-        due = {}
-        for _, fact in evidence.facts(LIFECYCLE.name):
-            request = request_of(fact.data, rules)
-            if request is not None:
-                due[request.customer_id, request.version] = request
-        for key in sorted(due.keys() | asked.keys()):
-            if due.get(key) != asked.get(key):
-                yield f"assignments: the request {key} is {asked.get(key)}, by the record {due.get(key)}"
-    last: dict[str, int] = {}
-    for request in found:
-        if request.version <= last.get(request.customer_id, 0):
-            yield f"assignments: request {request.version} about {request.customer_id} came after {last[request.customer_id]}"
-        last[request.customer_id] = request.version
-    return found
+    due: dict[Key, list[Request | None]] = {}
+    rules = [
+        Known(version.version, version.author, None, msgspec.json.decode(version.content, type=RuleSet))
+        for version in versions_of(evidence, RULES.name)
+    ]
+    for _, fact in evidence.facts(LIFECYCLE.name):
+        due[fact.customer_id, fact.data.version] = [request_of(fact.data, each) for each in rules]
+    asked: dict[Key, Request] = {}
+    said: dict[tuple[Key, int], Any] = {}
+    for record, fact in evidence.facts(REQUEST.name):
+        request = fact.data
+        key = (request.customer_id, request.version)
+        if request not in due.get(key, ()):
+            yield f"assignments: the request {key} is {request}, by the record {due.get(key)}"
+        matched_with = request.rule_set_version if isinstance(request, RecordMatched) else 0
+        if content_of(record) != said.setdefault((key, matched_with), content_of(record)):
+            yield f"assignments: the request {key} was written again, and is not the same"
+        last = max((version for customer, version in asked if customer == request.customer_id), default=0)
+        if key not in asked and request.version <= last and None not in due.get(key, ()):  # else: by other rules it was not due
+            yield f"assignments: request {request.version} about {request.customer_id} came after {last}"
+        asked.setdefault(key, request)
+    for key, wanted in due.items():
+        if None not in wanted and wanted and key not in asked:
+            yield f"assignments: the request {key} was never made, by the record {wanted[0]}"
+    return list(asked.values())
 
 
 def _replayed(decisions: Any, requests: list[Request]) -> Iterator[str]:
-    """The requests decided anew by a desk that knows nothing: the same reps, the same traces, nothing left out."""
+    """The requests decided anew by a desk that knows nothing but the versions: the same reps, the same traces, none left out."""
     state = State()
-    applied: list[Event] = [event for event in decisions if isinstance(event, RulesApplied | DirectoryApplied)]
-    for event in applied:
+    waiting = iter(requests)
+    for place, event in enumerate(decisions):
+        if isinstance(event, Decision):
+            decided = yield from _decided_next(state, waiting, event)
+            if decided != event:
+                yield f"assignments: decision {place} of the desk is {event}, by its requests {decided}"
+                return
         state.apply(event)
-    again: list[Event] = []
-    for request in requests:
-        known = state.customers.get(request.customer_id)
-        event = decide(state, request)
-        if event is None:
-            continue
-        held = known.assignment if known and known.assignment and known.assignment.active else None
-        if held and isinstance(event, Assigned) and not (isinstance(request, RecordMatched) and request.again):
-            yield f"assignments: {event.assignment_id} was given while {held.assignment_id} was active"
-        again.append(event)
-        state.apply(event)
-    made = [event for event in decisions if not isinstance(event, RulesApplied | DirectoryApplied)]
-    if made != again:
-        place = next(
-            (n for n, (one, other) in enumerate(zip(made, again, strict=False)) if one != other), min(len(made), len(again))
-        )
-        yield (
-            f"assignments: the desk's log has {len(made)} decisions, its requests make {len(again)}; they part at {place}: "
-            f"{made[place : place + 1]} and {again[place : place + 1]}"
-        )
+    for request in waiting:
+        left = decide(state, request)
+        if left is not None:
+            yield f"assignments: {request} was not decided, by the desk's log {left}"
+            return
     assigned = [event.assignment_id for event in decisions if isinstance(event, Assigned)]
     for name in {name for name in assigned if assigned.count(name) > 1}:
         yield f"assignments: {name} was given twice"
+
+
+def _decided_next(state: State, waiting: Iterator[Request], event: Decision) -> Any:
+    """What comes of the request that an event is about; all before it must come to nothing."""
+    for request in waiting:
+        decided: Event | None = decide(state, request)
+        if (request.customer_id, request.version) != (event.customer_id, event.version):
+            if decided is not None:
+                return decided
+            continue
+        known = state.customers.get(request.customer_id)
+        held = known.assignment if known and known.assignment and known.assignment.active else None
+        if held and isinstance(event, Assigned) and not (isinstance(request, RecordMatched) and request.again):
+            yield f"assignments: {event.assignment_id} was given while {held.assignment_id} was active"
+        return decided
+    return None
 
 
 def _published(evidence: Evidence) -> Iterator[str]:

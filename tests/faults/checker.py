@@ -1,26 +1,28 @@
 """Everything that came out against a plain recomputation from what went in: the findings, none where all is well."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 import msgspec
 
 from events.codec import Fact
-from events.reference import Directory, Version
-from events.topics import DIRECTORY
+from events.reference import Directory, in_force
+from events.topics import DIRECTORY, STATUS_TABLE
+from events.values import parse_instant
 from tests.faults.assignments import check_assignments
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import Evidence, versions_of
 from tests.faults.inputs import check_inputs, check_letters, facts_of
-from tests.faults.records import check_consumer, check_records
+from tests.faults.records import check_consumer, check_moved, check_records
 from tests.faults.totals import Teams, check_forecast
+from tests.lifecycle.reference_facts import DEFAULT, Table
 from tests.lifecycle.reference_fold import Reference
 
 
 class Remembering(Reference):
     """The plain fold of a customer's facts, with its deals worked out once: every answer of forecast is counted from them."""
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
-        super().__init__(facts)
+    def __init__(self, facts: Iterable[Fact], versions: Sequence[Table]) -> None:
+        super().__init__(facts, versions)
         self.images = cache(self.images)
 
 
@@ -30,7 +32,7 @@ def findings(evidence: Evidence, now: int) -> list[str]:
     return [
         *_lifecycle(evidence, expected, now),
         *check_assignments(evidence),
-        *check_forecast(evidence, expected, teams_of(evidence)),
+        *check_forecast(evidence, expected, lambda instant: teams_of(evidence, instant)),
     ]
 
 
@@ -44,15 +46,30 @@ def _lifecycle(evidence: Evidence, expected: Mapping[str, Reference], now: int) 
     yield from check_letters(evidence)
     yield from check_records(evidence, expected, now)
     yield from check_consumer(evidence, expected)
+    yield from check_moved(evidence)
 
 
 def expected_of(evidence: Evidence) -> dict[str, Reference]:
-    """The plain fold of every customer's facts."""
-    return {customer: Remembering(facts) for customer, facts in sorted(facts_of(evidence).items())}
+    """The plain fold of every customer's facts, with the versions of the status table that were published."""
+    versions = tables_of(evidence)
+    return {customer: Remembering(facts, versions) for customer, facts in sorted(facts_of(evidence).items())}
 
 
-def teams_of(evidence: Evidence) -> Teams:
-    """Team and region of each rep, by the directory."""
-    versions = [msgspec.json.decode(record.value or b"", type=Version) for record in evidence.logs[DIRECTORY.name]]
-    directory = msgspec.json.decode(versions[-1].content, type=Directory)
+def tables_of(evidence: Evidence) -> list[Table]:
+    """The built-in table, and all that was published, by number."""
+    published = sorted(versions_of(evidence, STATUS_TABLE.name), key=lambda version: version.version)
+    tables = [DEFAULT]
+    for version in published:
+        said = msgspec.json.decode(version.content)
+        rows = [(row["name"], row["stage"], row.get("probability", 0)) for row in said["statuses"]]
+        enabled = said.get("opportunities_enabled", True)
+        tables.append(Table(parse_instant(version.effective_from), rows, said["triggers"], enabled))
+    return tables
+
+
+def teams_of(evidence: Evidence, instant: int) -> Teams:
+    """Team and region of each rep, by the directory in force at an instant."""
+    version = in_force(versions_of(evidence, DIRECTORY.name), instant)
+    assert version is not None
+    directory = msgspec.json.decode(version.content, type=Directory)
     return {rep.rep_id: (rep.team, rep.region) for rep in directory.reps}

@@ -6,10 +6,12 @@ Whoever ran the services gathers it (:mod:`tests.faults.gathering`, or a test wi
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from events.codec import Fact, decode
 from events.record import Message, Record
+from events.reference import Version
 from services.routing.domain.story import Event
 from tests.faults.load import Item
 
@@ -29,8 +31,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """``sent``: the inputs that were acknowledged, each as often as it was.
 
     ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
-    ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has for
-    ``crm.lifecycle.v1``. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database.
+    ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
+    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database.
     """
 
     sent: Sequence[Item]
@@ -59,3 +61,14 @@ Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 def content_of(message: Message | Record) -> Content:
     """What tells a message from others, wherever it lies."""
     return message.topic, message.key, message.value, message.headers
+
+
+def versions_of(evidence: Evidence, topic: str, *, repeats: bool = False) -> list[Version]:
+    """The versions on a reference topic, in their order; of those with one number the first, unless ``repeats`` are wanted too."""
+    found: list[Version] = []
+    for record in evidence.logs.get(topic, ()):
+        try:
+            found.append(msgspec.json.decode(record.value or b"", type=Version))
+        except msgspec.DecodeError:
+            continue  # nobody goes by it
+    return found if repeats else list({version.version: version for version in reversed(found)}.values())[::-1]

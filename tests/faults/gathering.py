@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from events.bus import Bus
 from events.record import Message, Record, TopicPartition
-from events.topics import LIFECYCLE, TOPICS
+from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.store import Store
@@ -88,7 +88,7 @@ def notifications(store: Store) -> list[Message]:
     for shard in range(store.shards):
         after = 0
         while entries := store.outgoing(shard, after, 1_000):
-            messages += [message for entry in entries for message in entry.messages if message.topic == LIFECYCLE.name]
+            messages += [message for entry in entries for message in entry.messages]
             after = entries[-1].number
     return messages
 

@@ -29,8 +29,19 @@ FACTS_OF_A_CUSTOMER_MAX: Final = 45
 """A customer whose story is that long makes room for a new one: the plain recomputation takes long for long stories."""
 HOMES: Final = {type_: topic.name for topic in LIFECYCLE_INPUTS if topic is not MOVED for type_ in topic.types}
 
-TWICE, LATE, OTHER_CONTENT, STRAY, MALFORMED, NOW = 0.06, 0.12, 0.01, 0.04, 0.02, 0.15
-"""How often facts are repeated, held back, contradicted, put into the wrong partition, spoiled, and happen when they are sent."""
+LATER_MAX: Final = 500
+"""How many others are sent before one that is held back, at most."""
+
+
+class Odds(NamedTuple):
+    """How often facts are repeated, held back, contradicted, put into the wrong partition, spoiled, and happen when sent."""
+
+    twice: float = 0.06
+    late: float = 0.12
+    other_content: float = 0.01
+    stray: float = 0.04
+    malformed: float = 0.02
+    now: float = 0.15
 
 
 class Item(NamedTuple):
@@ -65,38 +76,47 @@ class Later:
             yield heapq.heappop(self._heap)[2]
 
 
-def items(seed: int, clock: Callable[[], int], *, held: Held = lambda _: None, shards: int = PARTITIONS) -> Iterator[Item]:
+def items(
+    seed: int,
+    clock: Callable[[], int],
+    *,
+    held: Held = lambda _: None,
+    shards: int = PARTITIONS,
+    at_a_time: int = CUSTOMERS_AT_A_TIME,
+    odds: Odds = Odds(),  # noqa: B008 - frozen
+    later_max: int = LATER_MAX,
+) -> Iterator[Item]:
     """The load. ``clock``: nanoseconds since 1970; ``held``: the last assignment of a customer, as far as anybody can say."""
     chance = Random(seed)
     began = clock() - STORY_DAYS * DAY
     today = datetime.fromtimestamp(clock() // NANOSECONDS, UTC).date()
     numbers, names = itertools.count(1), itertools.count(1)
-    customers = [Customer(f"c{next(names)}") for _ in range(CUSTOMERS_AT_A_TIME)]
-    weights = [1 / rank for rank in range(1, CUSTOMERS_AT_A_TIME + 1)]
+    customers = [Customer(f"c{next(names)}") for _ in range(at_a_time)]
+    weights = [1 / rank for rank in range(1, at_a_time + 1)]
     later = Later()
     for sent in itertools.count(1):
         for message in later.due(sent):
             yield Item(next(numbers), message)
-        place = chance.choices(range(CUSTOMERS_AT_A_TIME), weights)[0]
+        place = chance.choices(range(at_a_time), weights)[0]
         customer = customers[place]
         number = next(numbers)
-        if chance.random() < MALFORMED:
+        if chance.random() < odds.malformed:
             yield Item(number, happenings.spoiled(chance, customer.name, number, clock(), chance.randrange(shards)), True)
             continue
         type_, data = happenings.next_of(Draw(chance, customer.name, today), first=customer.facts == 0, held=held)
-        at = clock() if chance.random() < NOW else _in_the_story(chance, customer, began)
+        at = clock() if chance.random() < odds.now else _in_the_story(chance, customer, began)
         message = message_of(type_, data, number, at)
-        if chance.random() < STRAY:  # as librdkafka's clients send it, unless told
+        if chance.random() < odds.stray:  # as librdkafka's clients send it, unless told
             message = _in_partition(message, crc32(customer.name.encode(), shards))
         customer.facts += 1
         if customer.facts >= FACTS_OF_A_CUSTOMER_MAX:
             customers[place] = Customer(f"c{next(names)}")
-        if chance.random() < TWICE:
-            later.put(sent + chance.randrange(1, 400), message)
-        if chance.random() < OTHER_CONTENT:
-            later.put(sent + chance.randrange(1, 400), message_of(type_, data, number, at + NANOSECONDS))
-        if chance.random() < LATE:
-            later.put(sent + chance.randrange(5, 500), message)
+        if chance.random() < odds.twice:
+            later.put(sent + chance.randrange(1, later_max), message)
+        if chance.random() < odds.other_content:
+            later.put(sent + chance.randrange(1, later_max), message_of(type_, data, number, at + NANOSECONDS))
+        if chance.random() < odds.late:
+            later.put(sent + chance.randrange(1, later_max), message)
         else:
             yield Item(number, message)
 

@@ -42,12 +42,13 @@ class Deal(NamedTuple):
         return str(datetime.fromtimestamp(self.image["closed_at"] // NANOSECONDS, UTC).date())
 
 
-def check_forecast(evidence: Evidence, expected: Mapping[str, Reference], teams: Teams) -> Iterator[str]:
+def check_forecast(evidence: Evidence, expected: Mapping[str, Reference], teams_at: Callable[[int], Teams]) -> Iterator[str]:
     """Every answer against the same figures, counted one by one."""
     histories = [History(reference.statuses, list(reference.images().values())) for reference in expected.values()]
     for answer in evidence.answers:
-        deals = standing(histories, parse_instant(answer.body["as_of"]))
-        keys = keys_by(answer.parameters.get("by"), teams)
+        as_of = parse_instant(answer.body["as_of"])
+        deals = standing(histories, as_of)
+        keys = keys_by(answer.parameters.get("by"), teams_at(as_of))
         count = expectation if "period" in answer.parameters else pipeline
         seen = _figures(answer)
         for name, wanted in count(deals, answer.parameters, keys).items():

@@ -199,6 +199,20 @@ def test_a_frozen_worker_that_comes_back_in_the_middle_of_a_sweep_writes_nothing
     frozen.close()
 
 
+def test_a_frozen_worker_is_not_told_to_restore_the_topic_whose_new_version_it_has_not_seen(lifecycle: Lifecycle) -> None:
+    qualify_all(lifecycle)
+    frozen, frozen_worker = lifecycle.loop, lifecycle.worker
+    frozen_worker.release(frozen.progress().positions)  # what it has in memory it would not read
+    frozen_worker.claim(frozen.progress().positions)
+    lifecycle.crash()
+    lifecycle.publish_table(calling("Hot"), DAY_2, version=1)
+    lifecycle.settle()
+    late = lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=CUSTOMERS[0], company="Acme"), DAY_3)
+    with pytest.raises(Fenced, match="folded by another worker"):
+        frozen_worker.process([late])
+    frozen.close()
+
+
 def test_when_a_recycled_lead_comes_back_follows_too(lifecycle: Lifecycle) -> None:
     lifecycle.clock = lambda: parse_instant(DAY_2)
     lifecycle.publish_table(calling("Hot", more=("Parked", "lead", 0)), "2026-03-01T10:00:00Z", version=1)

@@ -86,7 +86,8 @@ class GroupConsumer:
         self._assigned = assigned
         self._revoked = revoked
         self._held: set[TopicPartition] = set()
-        self._unclaimed: set[TopicPartition] = set()
+        self._unclaimed: set[TopicPartition] | None = None
+        """What was assigned and is not yet claimed, which may be nothing (a stand-by)."""
         self._joined = False
         member = {"group_id": group, "group_instance_id": instance}
         self._client: Any = connect(KafkaConsumer, bootstrap, {**READER_SETTINGS, **GROUP_SETTINGS, **settings, **member})
@@ -117,7 +118,7 @@ class GroupConsumer:
         with suppress(KafkaError):  # the broker may be away: the session expires by itself
             self._client.close(autocommit=False, timeout_ms=CLOSE_MS)
         self._listener.notes.clear()
-        self._give_back(self._held | self._unclaimed)
+        self._give_back(self._held | (self._unclaimed or set()))
 
     def _learn(self, topics: Sequence[str]) -> None:
         """Wait for the layout of the topics.
@@ -154,25 +155,23 @@ class GroupConsumer:
             else:
                 self._joined = True
                 self._unclaimed = set(places)
-                if not places:
-                    self._assigned(places)
-        if self._unclaimed:
-            self._claim()
+        if self._unclaimed is not None:
+            self._claim(sorted(self._unclaimed))
 
-    def _claim(self) -> None:
-        places = sorted(self._unclaimed)
+    def _claim(self, places: Sequence[TopicPartition]) -> None:
         claimed = self._assigned(places)
         offsets = starts(claimed, self._cluster.begins(places), self._cluster.ends(places))
         for place in places:
             self._client.seek(Place(*place), offsets[place])
             self._client.resume(Place(*place))
-        self._held |= self._unclaimed
-        self._unclaimed = set()
+        self._held.update(places)
+        self._unclaimed = None
 
     def _give_back(self, places: Collection[TopicPartition]) -> None:
-        known = [place for place in places if place in self._held or place in self._unclaimed]
+        unclaimed = self._unclaimed or set()
+        known = [place for place in places if place in self._held or place in unclaimed]
         self._held.difference_update(known)
-        self._unclaimed.difference_update(known)
+        self._unclaimed = unclaimed.difference(known) or None
         if known:
             self._revoked(known)
 

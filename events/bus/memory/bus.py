@@ -40,7 +40,9 @@ class MemoryBus:
         self._clock = clock or self._tick
         self._ticks = _FIRST_TIMESTAMP
         self._log_time = frozenset(log_time)
-        self._random = None if seed is None else Random(seed)  # noqa: S311 - reproducible, not secret
+        self.random: Random | None = None
+        """Decides in which order, and how much of it, polls take what is there."""
+        self.reseed(seed)
         self._logs: dict[str, list[Log]] = {}
         self._made: dict[str, int] = {}
         self._groups: dict[str, Group] = {}
@@ -58,7 +60,7 @@ class MemoryBus:
         for topic in topics:
             self.partitions(topic)
         members = self._groups.setdefault(group, Group(self.partitions))
-        return MemoryConsumer(self, members, topics, assigned=assigned, revoked=revoked, instance=instance, random=self._random)
+        return MemoryConsumer(self, members, topics, assigned=assigned, revoked=revoked, instance=instance)
 
     def producer(self, partitioner: Partitioner = murmur2) -> MemoryProducer:
         self._answer()
@@ -145,6 +147,10 @@ class MemoryBus:
     def expire(self, group: str, member: str) -> None:
         """Let a member's session expire, as when its process was killed or frozen: the others take its partitions over."""
         self._groups[group].leave(member)
+
+    def reseed(self, seed: int | None) -> None:
+        """Draw from another seed from here on, so that a step of a simulation does not depend on how much was drawn before it."""
+        self.random = None if seed is None else Random(seed)  # noqa: S311 - reproducible, not secret
 
     def _answer(self) -> None:
         if self.away:

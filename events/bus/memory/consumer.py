@@ -1,7 +1,6 @@
 """A consumer on the memory bus: never waits, and reads in an order that a seed decides."""
 
 from collections.abc import Collection, Mapping, Sequence
-from random import Random
 from typing import TYPE_CHECKING
 
 from events.bus import Assigned, Revoked
@@ -29,7 +28,6 @@ class MemoryConsumer:
         assigned: Assigned,
         revoked: Revoked,
         instance: str | None,
-        random: Random | None,
     ) -> None:
         self._bus = bus
         self._group = group
@@ -37,10 +35,10 @@ class MemoryConsumer:
         self._revoked = revoked
         self._topics = topics
         self._instance = instance
-        self._random = random
         self._generation = -1
         self._waiting = False
-        self._unclaimed: list[TopicPartition] = []
+        self._unclaimed: list[TopicPartition] | None = None
+        """What was assigned and is not yet claimed, which may be nothing (a stand-by)."""
         self._positions: dict[TopicPartition, int] = {}
         self._turns = 0
         self._closed = False
@@ -54,8 +52,8 @@ class MemoryConsumer:
             return []
         if not self._group.replaced(self.name, self):
             self._rebalance()
-        if self._unclaimed:
-            self._claim()
+        if self._unclaimed is not None:
+            self._claim(self._unclaimed)
         self._turns += 1
         return self._fetch(records)
 
@@ -83,39 +81,38 @@ class MemoryConsumer:
             if places is not None:
                 self._waiting = False
                 self._unclaimed = list(places)
-                if not places:
-                    self._assigned([])
 
     def _give_back(self) -> None:
-        held = [*self._positions, *self._unclaimed]
-        self._positions, self._unclaimed = {}, []
+        held = [*self._positions, *(self._unclaimed or ())]
+        self._positions, self._unclaimed = {}, None
         if held:
             self._revoked(held)
 
-    def _claim(self) -> None:
+    def _claim(self, places: Collection[TopicPartition]) -> None:
         """Ask where to begin; what fails is asked again at the next poll."""
-        claimed = self._assigned(self._unclaimed)
-        self._positions = starts(claimed, self._bus.begin_offsets(self._unclaimed), self._bus.last_offsets(self._unclaimed))
-        self._unclaimed = []
+        claimed = self._assigned(places)
+        self._positions = starts(claimed, self._bus.begin_offsets(places), self._bus.last_offsets(places))
+        self._unclaimed = None
 
     def _fetch(self, most: int) -> list[Record]:
         order: Collection[TopicPartition]
         places = sorted(self._positions)
         self._positions = starts(self._positions, self._bus.begin_offsets(places), self._bus.last_offsets(places))
-        if self._random is None:
+        random = self._bus.random
+        if random is None:
             first = self._turns % len(places) if places else 0
             order = places[first:] + places[:first]
         else:
-            self._random.shuffle(places)
+            random.shuffle(places)
             order = places
-            most = self._random.randint(1, most)
+            most = random.randint(1, most)
         found: list[Record] = []
         for place in order:
             if len(found) == most:
                 break
             wanted = most - len(found)
-            if self._random is not None:
-                wanted = self._random.randint(1, wanted)
+            if random is not None:
+                wanted = random.randint(1, wanted)
             records, self._positions[place] = self._bus.log(place).read(self._positions[place], wanted)
             found += records
         return found

@@ -1,0 +1,132 @@
+"""Services with a fault each, for the control arms: what the simulation must find, or its silence means nothing.
+
+Each fault gives one guard up, and is put together from the real parts: a store without its fence, an outbox that notes before the
+log has answered, a cache that is filled before the commit, a projection that has no memory for versions.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from events.bus.database import Database
+from events.bus.ledger import Cursor, DeadLetter, Outgoing
+from events.bus.worker import Worker
+from events.record import Record, TopicPartition
+from services.forecast.changes import Change
+from services.forecast.inbound import Arrival, Outcome
+from services.forecast.inbound import Inbound as ForecastInbound
+from services.forecast.view import Customer
+from services.lifecycle.inbound import Inbound as LifecycleInbound
+from services.routing.domain.story import Customer as DeskCustomer
+from services.routing.domain.story import Event, State
+from services.routing.store import Store as RoutingStore
+from tests.faults.unfenced import TokenlessLedger, Unfenced
+from tests.simulation.services import Kinds
+
+
+class Around:
+    """A worker around another one, which does all the work (``events.bus.worker.Worker``)."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker: Final = worker
+
+    def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return self.worker.claim(places)
+
+    def release(self, places: Collection[TopicPartition]) -> None:
+        self.worker.release(places)
+
+    def process(self, records: Sequence[Record]) -> None:
+        self.worker.process(records)
+
+    def reject(self, record: Record, error: BaseException, attempts: int) -> None:
+        self.worker.reject(record, error, attempts)
+
+    def streams(self) -> Mapping[str, int]:
+        return self.worker.streams()
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        return self.worker.outgoing(stream, after, limit)
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        self.worker.acknowledged(stream, number)
+
+    def settle(self) -> None:
+        self.worker.settle()
+
+    def pending(self) -> int:
+        return self.worker.pending()
+
+
+class NotesTooEarly(Around):
+    """The relay's position is saved before the log has acknowledged anything."""
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        entries = self.worker.outgoing(stream, after, limit)
+        if entries:
+            self.worker.acknowledged(stream, entries[-1].number)
+            self.worker.settle()
+        return entries
+
+
+class TakesTwice(Around):
+    """An event that comes again is taken for another one: its identity is forgotten."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self._seen: set[bytes] = set()
+
+    def process(self, records: Sequence[Record]) -> None:
+        self.worker.process([self._as_another(record) for record in records])
+
+    def _as_another(self, record: Record) -> Record:
+        headers = dict(record.headers)
+        name = headers.get("ce_id")
+        if name is None or name not in self._seen:
+            self._seen |= {name} if name is not None else set()
+            return record
+        return replace(record, headers=tuple({**headers, "ce_id": name + b" again"}.items()))
+
+
+class FillsCacheFirst(LifecycleInbound):
+    """What a batch changes is in memory before it is committed, and stays there when it is not."""
+
+    def _commit(self, records: Sequence[Record], batch: Any) -> None:
+        self._cache.update(batch.changed)
+        super()._commit(records, batch)
+
+
+class Forgetful(ForecastInbound):
+    """No version was ever seen: a message that comes again is taken in again."""
+
+    def _take(self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]) -> Outcome:
+        if isinstance(arrival.change, Change):
+            customers[arrival.change.customer_id].version = -1
+        return super()._take(cursor, arrival, customers, letters)
+
+
+class UnfencedRouting(RoutingStore):
+    """A desk's store whose ledger compares nothing, and whose events take the next free number."""
+
+    def __init__(self, database: Database, **more: Any) -> None:
+        super().__init__(database, **more)
+        self.ledger = TokenlessLedger(database.begin, service="routing", dialect=database.dialect, **more)
+
+    def append(self, cursor: Cursor, before: State, events: Sequence[Event]) -> int | None:
+        cursor.execute("SELECT originator_id, max(originator_version) FROM desk_events GROUP BY originator_id")
+        last = dict(cursor.fetchall())
+        rules, directory = last.pop("\x01rules", 0), last.pop("\x01directory", 0)
+        customers = {name: DeskCustomer(events=count) for name, count in last.items()}
+        return super().append(cursor, State(customers, rules_events=rules, directory_events=directory), events)
+
+
+FAULTS: Final[Mapping[str, Kinds]] = {
+    "lifecycle has no fence": Kinds(lifecycle_store=Unfenced),
+    "lifecycle notes before the log answers": Kinds(lifecycle=NotesTooEarly),
+    "the desk notes before the log answers": Kinds(desk=NotesTooEarly),
+    "lifecycle keeps what was not committed": Kinds(lifecycle_inbound=FillsCacheFirst),
+    "lifecycle takes repeats for new": Kinds(lifecycle=TakesTwice),
+    "forecast takes repeats for new": Kinds(forecast_inbound=Forgetful),
+    "routing has no fence": Kinds(routing_store=UnfencedRouting),
+}

@@ -1,0 +1,218 @@
+"""A process of a service, and the points at which it can be made to fail: at each border to what outlives it.
+
+The services are the real ones; what they are given is a database and a bus that count what passes. So a crash is an exception
+that nobody catches, raised where a real process could be killed, and what is left is what the database and the log have.
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+from msgspec import Struct
+
+from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Revoked
+from events.bus.database import Database, EventTable
+from events.bus.ledger import Cursor, Dialect
+from events.bus.loop import Loop
+from events.bus.memory import MemoryConsumer
+from events.record import Message, Record, TopicPartition
+from tests.simulation.steps import Point
+
+Tell = Callable[[str], None]
+
+
+class Crash(BaseException):
+    """The process is killed here."""
+
+
+class Unanswered(sqlite3.OperationalError):
+    """The database has committed, and could not say so."""
+
+
+class Border:
+    """Counts what a process passes; what is armed for a passing happens there."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell: Final = tell
+        self._armed: list[tuple[Point, int, Callable[[], None]]] = []
+
+    def arm(self, point: Point, nth: int, act: Callable[[], None]) -> None:
+        """Let something happen when the point is passed for the so-manieth time from here on."""
+        self._armed.append((point, nth, act))
+
+    def disarm(self) -> None:
+        """Let nothing happen any more."""
+        self._armed.clear()
+
+    def passed(self, point: Point) -> None:
+        """Something passes: what is due happens, and may not come back."""
+        armed, self._armed = self._armed, []
+        due: list[Callable[[], None]] = []
+        for where, left, act in armed:
+            if where != point:
+                self._armed.append((where, left, act))
+            elif left > 1:
+                self._armed.append((where, left - 1, act))
+            else:
+                due.append(act)
+        for act in due:
+            act()
+
+    @contextmanager
+    def transaction(self, begin: Callable[[], AbstractContextManager[Cursor]]) -> Iterator[Cursor]:
+        """A transaction that passes."""
+        self.passed("begin")
+        with begin() as cursor:
+            yield cursor
+            self.passed("commit")
+        self.passed("committed")
+
+
+class BorderDatabase:
+    """A database beyond a border (``events.bus.database.Database``)."""
+
+    dialect = Dialect(unanswered=(Unanswered,))
+
+    def __init__(self, database: Database, border: Border) -> None:
+        self._database = database
+        self._border = border
+
+    def prepare(self) -> AbstractContextManager[None]:
+        return self._database.prepare()
+
+    def begin(self) -> AbstractContextManager[Cursor]:
+        return self._border.transaction(self._database.begin)
+
+    def read(self) -> AbstractContextManager[Cursor]:
+        return self._database.read()
+
+    def events(self, table: str) -> EventTable:
+        return self._database.events(table)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class BorderProducer:
+    """A producer beyond a border: whoever is killed while it writes has written some."""
+
+    def __init__(self, producer: Producer, border: Border) -> None:
+        self._producer = producer
+        self._border = border
+
+    def send(self, messages: Sequence[Message]) -> Delivery:
+        for count, _ in enumerate(messages):
+            try:
+                self._border.passed("send")
+            except Crash:
+                self._producer.send(messages[:count])
+                raise
+        delivery = self._producer.send(messages)
+        for topic, names in by_topic(messages):
+            self._border.tell(f"writes to {topic}: {names}")
+        self._border.passed("sent")
+        return delivery
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+class BorderConsumer:
+    """A consumer that tells what it reads."""
+
+    def __init__(self, consumer: MemoryConsumer, border: Border) -> None:
+        self.consumer: Final = consumer
+        self._border = border
+
+    def poll(self, seconds: float, records: int) -> Sequence[Record]:
+        found = self.consumer.poll(seconds, records)
+        for topic, names in by_topic(found):
+            self._border.tell(f"reads from {topic}: {names}")
+        return found
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        return self.consumer.positions()
+
+    def close(self) -> None:
+        self.consumer.close()
+
+
+class BorderBus:
+    """A bus beyond a border (``events.bus.Bus``). ``joined``: the groups that the process is in, with its consumers."""
+
+    def __init__(self, bus: Bus, border: Border) -> None:
+        self._bus = bus
+        self._border = border
+        self.joined: list[tuple[str, MemoryConsumer]] = []
+
+    def consumer(
+        self, group: str, topics: Sequence[str], assigned: Assigned, revoked: Revoked, instance: str | None = None
+    ) -> Consumer:
+        made = self._bus.consumer(group, topics, assigned, revoked, instance)
+        assert isinstance(made, MemoryConsumer)
+        self.joined.append((group, made))
+        return BorderConsumer(made, self._border)
+
+    def producer(self) -> Producer:
+        return BorderProducer(self._bus.producer(), self._border)
+
+    def partitions(self, topic: str) -> int:
+        return self._bus.partitions(topic)
+
+    def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return self._bus.end_offsets(places)
+
+    def begin_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return self._bus.begin_offsets(places)
+
+    def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
+        return self._bus.read(topic, offset)
+
+    def identity(self, topic: str) -> str:
+        return self._bus.identity(topic)
+
+    def close(self) -> None:
+        self._bus.close()
+
+
+class Process(Struct, frozen=True, eq=False, kw_only=True):
+    """A running process. ``look``: it looks at the reference topics; ``free``: its files are closed (the end of everything)."""
+
+    name: str
+    border: Border
+    bus: BorderBus
+    loops: Sequence[Loop]
+    look: Callable[[], None]
+    free: Callable[[], None]
+
+    def memberships(self) -> list[tuple[str, str]]:
+        """Groups, and the name under which it is in."""
+        return [(group, consumer.name) for group, consumer in self.bus.joined]
+
+    def stop(self) -> None:
+        """As by SIGTERM: what is on its way is waited for, and noted."""
+        for loop in self.loops:
+            loop.stop()
+            loop.run()
+
+    def close(self) -> None:
+        """As after an error: it leaves its groups and ends."""
+        for loop in self.loops:
+            loop.close()
+
+
+def by_topic(messages: Sequence[Message | Record]) -> Iterator[tuple[str, str]]:
+    """Messages in a few words, those of a topic together."""
+    for topic in dict.fromkeys(message.topic for message in messages):
+        yield topic, ", ".join(named(message) for message in messages if message.topic == topic)
+
+
+def named(message: Message | Record) -> str:
+    """A message in a few words: type and id, and of a record where it lies."""
+    headers = dict(message.headers)
+    type_ = headers.get("ce_type", b"?").decode(errors="replace").removeprefix("crm.").removesuffix(".v1")
+    name = headers.get("ce_id", b"?").decode(errors="replace")
+    whose = (message.key or b"nobody").decode(errors="replace")
+    place = f" at {message.partition}:{message.offset}" if isinstance(message, Record) else ""
+    return f"{type_} {name}{'' if name.startswith(whose) else f' of {whose}'}{place}"

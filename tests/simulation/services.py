@@ -1,0 +1,138 @@
+"""How a process of each service is made: as its ``__main__`` makes it, without threads, on what the simulation gives it.
+
+What a control arm replaces is a field of :class:`Kinds`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+
+from events.bus import Bus
+from events.bus.database import TRANSIENT
+from events.bus.database.sqlite import SQLite
+from events.bus.ledger import Ledger
+from events.bus.loop import Loop
+from events.bus.worker import Worker
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, REQUEST
+from services.forecast.inbound import GROUP
+from services.forecast.inbound import TOPICS as FORECAST_INPUTS
+from services.forecast.inbound import Inbound as ForecastInbound
+from services.forecast.metrics import Metrics
+from services.forecast.store import Store as ForecastStore
+from services.lifecycle.cache import Cache
+from services.lifecycle.inbound import Inbound as LifecycleInbound
+from services.lifecycle.metrics import Counters as LifecycleCounters
+from services.lifecycle.store import Store as LifecycleStore
+from services.lifecycle.tables import StatusTables
+from services.routing.desk import Desk
+from services.routing.inbound import Match
+from services.routing.metrics import Counters as RoutingCounters
+from services.routing.publication import Reference
+from services.routing.store import Store as RoutingStore
+from tests.simulation.process import Border, BorderBus, BorderDatabase, Process, Tell
+from tests.simulation.steps import Service, Shape
+
+EVENTS_AT_ONCE: Final = 12
+"""So few stored events are read at once that a poll becomes several transactions, as with long records."""
+UTC: Final = ZoneInfo("UTC")
+
+
+def as_it_is(worker: Any) -> Any:
+    """The worker itself."""
+    return worker
+
+
+class Kinds(Struct, frozen=True, kw_only=True):
+    """What processes are made of. ``lifecycle``, ``desk`` and ``forecast`` may put something around a worker."""
+
+    lifecycle_store: Callable[..., LifecycleStore] = LifecycleStore
+    lifecycle_inbound: Callable[..., LifecycleInbound] = LifecycleInbound
+    routing_store: Callable[..., RoutingStore] = RoutingStore
+    forecast_ledger: Callable[..., Ledger] = Ledger
+    forecast_inbound: Callable[..., ForecastInbound] = ForecastInbound
+    lifecycle: Callable[[Worker], Worker] = as_it_is
+    desk: Callable[[Worker], Worker] = as_it_is
+    forecast: Callable[[Worker], Worker] = as_it_is
+
+
+REAL: Final = Kinds()
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """Where processes run. ``clock``: milliseconds since 1970."""
+
+    folder: Path
+    bus: Bus
+    shape: Shape
+    clock: Callable[[], int]
+    kinds: Kinds = REAL
+
+
+def start(site: Site, service: Service, number: int, tell: Tell) -> Process:
+    """A process, on what those before it have left. Raises what ends it at once."""
+    border = Border(tell)
+    return {"lifecycle": _lifecycle, "routing": _routing, "forecast": _forecast}[service](site, f"{service}-{number + 1}", border)
+
+
+def _lifecycle(site: Site, name: str, border: Border) -> Process:
+    kinds, bus = site.kinds, BorderBus(site.bus, border)
+    database = BorderDatabase(SQLite(site.folder / "lifecycle.sqlite"), border)
+    store = kinds.lifecycle_store(database, site.shape.shards, code_version="simulation", identity=bus.identity)
+    store.read_max = EVENTS_AT_ONCE
+    tables = StatusTables(bus, UTC)
+    counters = LifecycleCounters.on(CollectorRegistry())
+    cache = Cache(records_max=5, facts_max=60)  # so small that records are let go of
+    worker = kinds.lifecycle_inbound(store, tables, counters, cache=cache, clock=lambda: site.clock() * 1_000_000)
+    topics = [topic.name for topic in LIFECYCLE_INPUTS]
+    loop = _loop(site, bus, kinds.lifecycle(worker), "lifecycle", topics, name, beside=worker.beside)
+    return Process(name=name, border=border, bus=bus, loops=[loop], look=tables.look, free=store.close)
+
+
+def _routing(site: Site, name: str, border: Border) -> Process:
+    kinds, bus = site.kinds, BorderBus(site.bus, border)
+    database = BorderDatabase(SQLite(site.folder / "routing.sqlite"), border)
+    store = kinds.routing_store(database, code_version="simulation", identity=bus.identity)
+    reference = Reference(bus, rules=None, directory=None, clock=lambda: site.clock() * 1_000_000)
+    counters = RoutingCounters.on(CollectorRegistry())
+    match, desk = Match(bus, store.ledger, reference, counters), Desk(store, reference, counters)
+    loops = [
+        _loop(site, bus, match, f"routing: {LIFECYCLE.name}", [LIFECYCLE.name], name),
+        _loop(site, bus, kinds.desk(desk), f"routing: {REQUEST.name}", [REQUEST.name], name),
+    ]
+    reference.look()
+    return Process(name=name, border=border, bus=bus, loops=loops, look=reference.look, free=store.close)
+
+
+def _forecast(site: Site, name: str, border: Border) -> Process:
+    kinds, bus = site.kinds, BorderBus(site.bus, border)
+    store = ForecastStore(site.folder / "forecast.sqlite")
+    ledger = kinds.forecast_ledger(
+        lambda: border.transaction(store.begin),
+        service="forecast",
+        code_version="simulation",
+        identity=bus.identity,
+        dialect=BorderDatabase.dialect,
+    )
+    worker = kinds.forecast_inbound(ledger, Metrics(CollectorRegistry()), UTC)
+    loop = _loop(site, bus, kinds.forecast(worker), GROUP, FORECAST_INPUTS, name)
+    return Process(name=name, border=border, bus=bus, loops=[loop], look=lambda: None, free=store.close)
+
+
+def _loop(site: Site, bus: Bus, worker: Worker, group: str, topics: Any, name: str, **more: Any) -> Loop:
+    return Loop(
+        bus,
+        worker,
+        group=group,
+        topics=topics,
+        instance=name if site.shape.static else None,
+        records_max=site.shape.records_max,
+        poll_seconds=0,
+        transient=TRANSIENT,
+        clock=lambda: site.clock() / 1000,
+        monotonic=lambda: 0.0,
+        **more,
+    )

@@ -1,0 +1,172 @@
+"""A plan in, what is wrong out: the run, all that came out of it, and the plain recomputation from what went in.
+
+The recomputation is that of the fault campaign (:mod:`tests.faults.checker`), which knows neither bus nor database. What is added
+here can only be asked of services that one has in hand: views built anew (I6), and that another start of everybody changes nothing.
+"""
+
+import itertools
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from events.bus.database.sqlite import SQLite
+from events.bus.memory import drain
+from events.record import TopicPartition
+from events.topics import DIRECTORY, TOPICS
+from services.forecast.directory import Directories
+from services.forecast.inquiry import Inquiry
+from services.forecast.questions import ForecastQuery, PipelineQuery
+from services.forecast.settings import Settings
+from services.forecast.store import Readers
+from services.lifecycle.reading import NOW, customer_view, read
+from services.lifecycle.store import Store as LifecycleStore
+from services.lifecycle.tables import StatusTables
+from services.routing.store import Store as RoutingStore
+from tests.faults import gathering
+from tests.faults.checker import findings
+from tests.faults.evidence import Answer, Evidence
+from tests.faults.load import Item
+from tests.simulation.services import REAL, UTC, Kinds, Site, start
+from tests.simulation.steps import SERVICES, Plan
+from tests.simulation.world import World
+
+QUESTIONS: Final = 12
+"""So many of the campaign's questions are asked after each run, others after each."""
+IN_MEMORY: Final = Path("/dev/shm")
+VIEW_TABLES: Final = ("deal_history", "status_history", "customer", "boundary", "held_part")
+_REBUILT: Final = "rebuilding"
+
+
+def simulate(plan: Plan, *, kinds: Kinds = REAL, tell: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Run a plan; what is wrong."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
+        folder = Path(name)
+        world = World(plan, folder, kinds=kinds, tell=tell)
+        try:
+            world.run()
+            if world.wrong:
+                return world.wrong
+            evidence = gather(world)
+            return [
+                *findings(evidence, world.now * 1_000_000),
+                *_rebuilt(world),
+                *_started_anew(world),
+            ]
+        finally:
+            world.close()
+
+
+def gather(world: World) -> Evidence:
+    """Everything that came out of a run."""
+    folder, bus = world.site.folder, world.bus
+    lifecycle = LifecycleStore(SQLite(folder / "lifecycle.sqlite"), world.plan.shape.shards, code_version="simulation")
+    routing = RoutingStore(SQLite(folder / "routing.sqlite"), code_version="simulation")
+    try:
+        tables = StatusTables(bus, UTC)
+        tables.refresh()
+        customers = gathering.customers_of(folder / "lifecycle.sqlite")
+        return Evidence(
+            sent=[Item(each.number, each.message, each.malformed) for each in world.sent],
+            logs={topic.name: bus.records(topic.name) for topic in TOPICS},
+            accepted=gathering.stored_facts(lifecycle, customers),
+            records={name: customer_view(read(lifecycle, name, NOW, tables.policy)) for _, name in customers},
+            notifications=gathering.notifications(lifecycle),
+            decisions=list(routing.replay()),
+            letters={name: gathering.buried(folder / f"{name}.sqlite") for name in SERVICES},
+            answers=_answers(world),
+        )
+    finally:
+        lifecycle.close()
+        routing.close()
+
+
+def _answers(world: World) -> list[Answer]:
+    """What forecast says, to some questions."""
+    place = TopicPartition(DIRECTORY.name, 0)
+    bus, now = world.bus, world.now * 1_000_000
+    directories = Directories(lambda offset: bus.read(DIRECTORY.name, offset), lambda: bus.end_offsets([place])[place])
+    directories.refresh()
+    readers = Readers(world.site.folder / "forecast.sqlite")
+    try:
+        inquiry = Inquiry(readers, directories, SETTINGS, lambda: now)
+        asked = Random(world.plan.seed).sample(gathering.questions(now), QUESTIONS)
+        return [gathering.answer_of(path, said, _ask(inquiry, path, said)) for path, said in asked]
+    finally:
+        readers.close()
+
+
+def _ask(inquiry: Inquiry, path: str, said: Mapping[str, str]) -> Mapping[str, Any]:
+    if path == "/v1/pipeline":
+        pipeline = PipelineQuery.model_validate(said)
+        with inquiry.view(pipeline) as view:
+            return inquiry.pipeline(view, pipeline).model_dump()
+    forecast = ForecastQuery.model_validate(said)
+    with inquiry.view(forecast) as view:
+        return inquiry.forecast(view, forecast).model_dump()
+
+
+SETTINGS: Final = Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+# --------------------------------------------------------------------------------------- built anew (I6)
+
+
+def _rebuilt(world: World) -> Iterator[str]:
+    """The view of forecast from the log that is kept for ever, and the lists of lifecycle from its events: as they are."""
+    folder = world.site.folder / _REBUILT
+    folder.mkdir()
+    site = Site(folder=folder, bus=world.bus, shape=world.plan.shape, clock=world.site.clock)
+    world.everybody_leaves()
+    process = start(site, "forecast", 0, lambda _: None)
+    try:
+        drain(process.loops)
+    finally:
+        process.free()
+    yield from _compared("forecast's", *(_rows(each / "forecast.sqlite", VIEW_TABLES) for each in (world.site.folder, folder)))
+    yield from _compared("lifecycle's", _rows(world.site.folder / "lifecycle.sqlite", ("customer",)), _filled(world, folder))
+
+
+def _filled(world: World, folder: Path) -> Mapping[str, list[Any]]:
+    path = folder / "lifecycle.sqlite"
+    with closing(sqlite3.connect(world.site.folder / path.name)) as live, closing(sqlite3.connect(path)) as database:
+        live.backup(database)
+        database.executescript("DELETE FROM customer; DELETE FROM view;")
+    store = LifecycleStore(SQLite(path), world.plan.shape.shards, code_version="simulation")
+    try:
+        tables = StatusTables(world.bus, UTC)
+        tables.refresh()
+        for _ in store.fill_lists(lambda: tables.policy):
+            pass
+    finally:
+        store.close()
+    return _rows(path, ("customer",))
+
+
+def _rows(path: Path, tables: tuple[str, ...]) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as database:
+        return {table: sorted(database.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in tables}
+
+
+def _compared(whose: str, live: Mapping[str, list[Any]], anew: Mapping[str, list[Any]]) -> Iterator[str]:
+    for table, rows in live.items():
+        if rows != anew[table]:
+            one, other = next((a, b) for a, b in itertools.zip_longest(rows, anew[table]) if a != b)
+            yield f"rebuilt: {whose} table {table} has the row {one}, built anew {other}"
+
+
+# -------------------------------------------------------------------------------------------- started anew
+
+
+def _started_anew(world: World) -> Iterator[str]:
+    """Everybody is killed and started again: what was done is done, so nobody writes anything."""
+    before = {topic.name: len(world.bus.records(topic.name)) for topic in TOPICS}
+    world.restart()
+    yield from world.wrong
+    for name, count in before.items():
+        after = len(world.bus.records(name))
+        if after != count:
+            yield f"restart: {after - count} more records on {name}, though all had come to rest"
