@@ -23,7 +23,7 @@ up: $(STAMP) ## Kafka, topics and the three services on this machine; state is k
 	@$(BIN)/handoff up
 
 test: $(STAMP) ## The tests, on a real Kafka that they start themselves
-	@$(BIN)/pytest -q -n 4 --dist loadfile
+	@$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(STAMP) ## The tests that play, kill and freeze for long: the tutorial, demos, crashes of single services
 	@$(BIN)/pytest -q -n 3 -m long

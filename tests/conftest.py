@@ -18,6 +18,12 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need Kafka come first: they take longest, by waiting, and what is left for the end should be small."""
+    long = {item.path for item in items if item.get_closest_marker("kafka")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A broker of this test session. Tests that stop it start it again; everybody uses topics and groups of their own."""

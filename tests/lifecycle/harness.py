@@ -59,8 +59,8 @@ class Lifecycle:
         self.stores: list[Store] = []
         self.store, self.worker, self.loop = self.start()
 
-    def start(self, instance: str = "lifecycle-1") -> tuple[Store, Inbound, Loop]:
-        """Another worker on the same database."""
+    def start(self, instance: str = "lifecycle-1", *, records_max: int = 7) -> tuple[Store, Inbound, Loop]:
+        """Another worker on the same database; it takes so many records at a time."""
         database = open_database(self.database, self.path, schema="lifecycle")
         store = Store(database, SHARDS, code_version="test", identity=self.bus.identity)
         self.stores.append(store)
@@ -76,7 +76,7 @@ class Lifecycle:
             group="lifecycle",
             topics=topics,
             instance=instance,
-            records_max=7,
+            records_max=records_max,
             poll_seconds=0,
             transient=TRANSIENT,
             beside=worker.beside,
@@ -91,9 +91,9 @@ class Lifecycle:
     def _now(self) -> int:
         return self.clock()
 
-    def crash(self) -> None:
+    def crash(self, *, records_max: int = 7) -> None:
         """As after kill -9: nothing is closed, nothing is saved; another process takes over under the same name."""
-        self.store, self.worker, self.loop = self.start()
+        self.store, self.worker, self.loop = self.start(records_max=records_max)
 
     def message(self, type_: str, data: Data, at: str, *, id: str | None = None, source: str = "crm") -> Message:
         """A fact as a message; recorded when it occurred."""

@@ -264,6 +264,7 @@ def test_killed_again_and_again(process: Process, cluster: Cluster, eventually: 
     exactly_once(cluster.assignments(), 1200)
 
 
+@pytest.mark.long
 def test_frozen_while_another_took_over(process: Process, cluster: Cluster, broker: EmbeddedKafka, eventually: Any) -> None:
     """When it wakes, one of the two is refused and ends: which one depends on who claims last. The other goes on."""
     process.start()
