@@ -19,22 +19,26 @@ TABLES: Final = (
         company TEXT, country TEXT, source TEXT, source_kind TEXT, score INTEGER,
         began_at BIGINT NOT NULL, active_at BIGINT NOT NULL, touched_at BIGINT, searched TEXT) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS customer_by_status ON customer (status, since)",
-    "CREATE INDEX IF NOT EXISTS customer_by_owner ON customer (owner)",
+    "DROP INDEX IF EXISTS customer_by_owner",  # of older databases: it had the customers whom nobody owns, too
+    "CREATE INDEX IF NOT EXISTS customer_owned ON customer (owner) WHERE owner IS NOT NULL",
 )
+"""A new customer is owned by nobody first, so the index of owners is left alone until somebody does."""
 _SUMMARY: Final = Summary.__struct_fields__
 _COLUMNS: Final = ("customer_id", "shard", "version", *_SUMMARY, "searched")
-_INDEXED: Final = ("status", "since", "owner")
-"""Columns that are written only where they change: a line comes with every fact, and each index lies elsewhere on the disk."""
-_PLAIN: Final = tuple(name for name in _COLUMNS[1:] if name not in _INDEXED)
+INDEXED: Final = (("status", "since"), ("owner",))
+"""Columns that are written only where they change, index by index: a line comes with every fact, and an index, which SQLite writes
+where any of its columns is set, lies elsewhere on the disk."""
+_PLAIN: Final = tuple(name for name in _COLUMNS[1:] if not any(name in columns for columns in INDEXED))
 _WRITE: Final = (
     f"INSERT INTO customer ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _PLAIN)}"
     " WHERE excluded.version >= customer.version"
 )
-_MOVE: Final = (
-    f"UPDATE customer SET {', '.join(f'{name} = ?' for name in _INDEXED)} WHERE customer_id = ? AND version = ?"
-    f" AND ({' OR '.join(f'{name} IS DISTINCT FROM ?' for name in _INDEXED)})"
-)
+MOVES: Final = {
+    columns: f"UPDATE customer SET {', '.join(f'{name} = ?' for name in columns)} WHERE customer_id = ? AND version = ?"
+    f" AND ({' OR '.join(f'{name} IS DISTINCT FROM ?' for name in columns)})"
+    for columns in INDEXED
+}
 _NEVER: Final = "1 = 0"
 
 Sort = Literal["customer_id", "since", "began_at", "active_at"]
@@ -85,7 +89,8 @@ class Selection(Struct, frozen=True, kw_only=True):
 def write(cursor: Cursor, lines: Sequence[Line]) -> None:
     """Write lines, within a transaction. A line of an older version than the one that is there changes nothing."""
     cursor.executemany(_WRITE, [_row(line) for line in lines])
-    cursor.executemany(_MOVE, [_move(line) for line in lines])
+    for columns, statement in MOVES.items():
+        cursor.executemany(statement, [_move(line, columns) for line in lines])
 
 
 def _row(line: Line) -> tuple[Any, ...]:
@@ -100,9 +105,9 @@ def _row(line: Line) -> tuple[Any, ...]:
     )
 
 
-def _move(line: Line) -> tuple[Any, ...]:
-    indexed = [getattr(line.summary, name) for name in _INDEXED]
-    return (*indexed, line.customer_id, line.version, *indexed)
+def _move(line: Line, columns: Sequence[str]) -> tuple[Any, ...]:
+    values = [getattr(line.summary, name) for name in columns]
+    return (*values, line.customer_id, line.version, *values)
 
 
 def count(cursor: Cursor, selection: Selection) -> int:

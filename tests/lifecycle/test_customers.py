@@ -1,6 +1,8 @@
 """The table of customers: a line for each record, as it is now, in the transaction that changed it."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,34 @@ def test_an_older_line_changes_nothing(company: Lifecycle) -> None:
     with company.store.ledger.transaction() as cursor:
         customers.write(cursor, [Line("b", line.shard, line.version - 1, line_of(company, "c").summary)])
     assert line_of(company, "b") == line
+
+
+@pytest.mark.parametrize(
+    ("columns", "index"), [(("status", "since"), "customer_by_status"), (("owner",), "customer_owned")], ids=str
+)
+def test_an_index_is_written_for_its_own_columns_only(columns: tuple[str, ...], index: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in customers.TABLES:
+            connection.execute(statement)
+        trees = dict(connection.execute("SELECT rootpage, name FROM sqlite_master").fetchall())
+        program = connection.execute(f"EXPLAIN {customers.MOVES[columns]}", [None] * (2 * len(columns) + 2)).fetchall()
+    assert {trees[root] for _, operation, _, root, *_ in program if operation == "OpenWrite"} == {"customer", index}
+
+
+def test_lists_by_owner_follow_the_owner(company: Lifecycle) -> None:
+    for rep, at in (("carl", DAY_2), ("ann", DAY_3)):
+        company.publish("crm.owner.set.v1", OwnerSet(customer_id="a/1", rep_id=rep, actor="dana"), at)
+        company.settle()
+        assert "a/1" in only(company, owner=[rep])
+    assert [only(company, owner=[rep]) for rep in (None, "carl", "ann")] == [["d_4"], [], ["a/1", "b"]]
+
+
+def test_a_database_with_the_older_index_loses_it(company: Lifecycle) -> None:
+    with company.store.ledger.transaction() as cursor:
+        cursor.execute("CREATE INDEX customer_by_owner ON customer (owner)")
+    company.crash()
+    with company.store.ledger.transaction() as cursor:
+        cursor.execute("CREATE INDEX customer_by_owner ON customer (owner)")  # the name is free
 
 
 def test_a_database_without_the_table_fills_it(company: Lifecycle) -> None:
