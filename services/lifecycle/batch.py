@@ -36,13 +36,17 @@ def customer_of(record: KafkaRecord) -> str:
 
 
 class Batch:
-    """One batch while it is being decided: what it would change, before any of it counts."""
+    """One batch while it is being decided: what it would change, before any of it counts.
 
-    def __init__(self, store: Store, tables: StatusTables, cache: Mapping[str, Entry]) -> None:
+    ``events_max``: how many stored events it may read; ``take_in`` raises ``TooMuch`` where it would be more.
+    """
+
+    def __init__(self, store: Store, tables: StatusTables, cache: Mapping[str, Entry], events_max: int | None = None) -> None:
         self._store = store
         self._tables = tables
         self._policy = tables.policy
         self._cache = cache
+        self._events_max = events_max
         self._loaded: dict[str, Record] = {}
         self.work: Final = Work.none()
         self.changed: Final[dict[str, tuple[int, Record]]] = {}
@@ -83,8 +87,11 @@ class Batch:
         for customer, shard in shards.items():
             if customer not in self._cache:
                 missing[shard].append(customer)
+        free = self._events_max
         for shard, customers in missing.items():
-            self._loaded.update(self._store.load(shard, customers, self._policy))
+            loaded = self._store.load(shard, customers, self._policy, events_max=free)
+            free = None if free is None else free - sum(record.version for record in loaded.values())
+            self._loaded.update(loaded)
 
     def _record(self, customer_id: str) -> Record:
         self.used.add(customer_id)

@@ -5,7 +5,7 @@ changed in memory counts only once it is committed; after a failure nothing has 
 """
 
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from events.bus.ledger import DeadLetter, Outgoing
@@ -15,7 +15,7 @@ from services.lifecycle import wakes
 from services.lifecycle.batch import Batch, customer_of
 from services.lifecycle.cache import Cache
 from services.lifecycle.metrics import Counters
-from services.lifecycle.portions import portions
+from services.lifecycle.portions import TooMuch, portions
 from services.lifecycle.store import Store
 from services.lifecycle.sweep import Sweep
 from services.lifecycle.tables import StatusTables
@@ -62,14 +62,25 @@ class Inbound:
     def process(self, records: Sequence[KafkaRecord]) -> None:
         """Take a batch in: one transaction, or several where the records of its customers are too long to be read at once."""
         fresh = self._ledger.fresh(records)
-        sizes = self._sizes(fresh)
-        portioned = portions(
-            fresh, customer_of, lambda name: 0 if name in self._cache else sizes.get(name, 0), self._store.read_max
-        )
-        for portion in portioned:
-            batch = Batch(self._store, self._tables, self._cache)
-            batch.take_in(portion)
-            self._commit(portion, batch)
+        try:
+            self._take_in(fresh, self._store.read_max)
+        except TooMuch:
+            for portion in self._portions(fresh):
+                self._take_in(portion, None)
+
+    def _take_in(self, records: Sequence[KafkaRecord], events_max: int | None) -> None:
+        if records:
+            batch = Batch(self._store, self._tables, self._cache, events_max)
+            batch.take_in(records)
+            self._commit(records, batch)
+
+    def _portions(self, records: Sequence[KafkaRecord]) -> Iterator[Sequence[KafkaRecord]]:
+        sizes = self._sizes(records)
+
+        def unread(customer: str) -> int:
+            return 0 if customer in self._cache else sizes.get(customer, 0)
+
+        return portions(records, customer_of, unread, self._store.read_max)
 
     def _sizes(self, records: Sequence[KafkaRecord]) -> Mapping[str, int]:
         """How many events are stored of each customer whose record is not in memory."""

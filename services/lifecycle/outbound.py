@@ -10,7 +10,7 @@ from events import published
 from events.codec import encode
 from events.published import Amounts, DealChange, DealState, Document, Status, StatusState
 from events.record import Message
-from events.topics import LIFECYCLE
+from events.topics import LIFECYCLE, MOVED
 from events.values import Money, format_instant
 from services.lifecycle.domain.deals import DocumentImage, Image
 from services.lifecycle.domain.events import (
@@ -25,6 +25,7 @@ from services.lifecycle.domain.events import (
     TablesApplied,
 )
 from services.lifecycle.domain.history import Held, StatusShown
+from services.lifecycle.mapper import Forwarded
 
 SOURCE: Final = "handoff/lifecycle"
 """``ce_source`` of all that lifecycle publishes."""
@@ -37,8 +38,10 @@ def derived_id(customer_id: str, version: int) -> str:
     return f"{customer_id}/{version:010d}"
 
 
-def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Message, ...]:
-    """What is published of a stored event (of a fact or a table alone, nothing). It occurred when it was recorded."""
+def messages_of(customer_id: str, version: int, event: AnyEvent | Forwarded) -> tuple[Message, ...]:
+    """What is sent of a stored event (of a fact or a table alone, nothing). What is published occurred when it was recorded."""
+    if isinstance(event, Forwarded):
+        return (_on_its_way(event),)
     data = _published(customer_id, version, event)
     if data is None:
         return ()
@@ -52,6 +55,17 @@ def messages_of(customer_id: str, version: int, event: AnyEvent) -> tuple[Messag
             occurred_at=event.recorded_at,
             recorded_at=event.recorded_at,
         ),
+    )
+
+
+def _on_its_way(event: Forwarded) -> Message:
+    return Message(
+        topic=MOVED.name,
+        key=event.key,
+        value=event.value,
+        headers=event.headers,
+        partition=event.partition,
+        timestamp=event.timestamp,
     )
 
 

@@ -10,6 +10,10 @@ EVENTS_MAX: Final = 50_000
 """Stored events: some 20,000 facts, which take a second or two to fold, and some 60 MB."""
 
 
+class TooMuch(Exception):  # noqa: N818 - the name says what is the case
+    """More than is read at once is asked for: ask for it in portions."""
+
+
 def portions(items: Iterable[T], key: Callable[[T], K], size: Callable[[K], int], size_max: int) -> Iterator[list[T]]:
     """The items in parts, in their order, none with keys of more than the size together, unless it has one key only.
 

@@ -16,9 +16,7 @@ from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
 from events.bus.partitioner import murmur2
-from events.record import Message
 from events.record import Record as KafkaRecord
-from events.topics import MOVED
 from services.lifecycle import customers, keys, trace, views, wakes
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
@@ -28,7 +26,7 @@ from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.keys import Keys
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
-from services.lifecycle.portions import EVENTS_MAX, portions
+from services.lifecycle.portions import EVENTS_MAX, TooMuch, portions
 from services.lifecycle.trace import Spot, Traces
 from services.lifecycle.views import View
 from services.lifecycle.work import Wake, Work, ours
@@ -84,50 +82,59 @@ class Store:
 
     # ---------------------------------------------------------------------------------------- records
 
-    def load(self, shard: int, customers: Collection[str], policy: Policy, *, dated_since: int | None = None) -> dict[str, Record]:
+    def load(
+        self,
+        shard: int,
+        customers: Collection[str],
+        policy: Policy,
+        *,
+        dated_since: int | None = None,
+        events_max: int | None = None,
+    ) -> dict[str, Record]:
         """The records of some customers of a shard; one that nothing is known of is left out.
 
         Each is folded with the versions of the status table that were known when it last was: as it was published.
-        ``dated_since``: leave out those without a fact of that instant (nanoseconds) or later.
+        ``dated_since``: leave out those without a fact of that instant (nanoseconds) or later. Raises ``TooMuch`` where more
+        than ``events_max`` events are stored of them, before it reads these.
         """
-        table = self._tables[shard].events_table_name
         stored: defaultdict[str, list[FactAccepted | TablesApplied]] = defaultdict(list)
-        versions: dict[str, int] = {}
         asked = _askable(customers)
         with self._read() as cursor:
+            versions = self._versions(cursor, shard, asked)
+            if events_max is not None and sum(versions.values()) > events_max:
+                raise TooMuch
             for start in range(0, len(asked), _QUERY_VALUES_MAX):
                 some = asked[start : start + _QUERY_VALUES_MAX]
-                marks = ",".join("?" * len(some))
                 cursor.execute(
-                    f"SELECT originator_id, topic, state FROM {table} WHERE originator_id IN ({marks})"
-                    " AND topic IN ('fact', 'tables') ORDER BY originator_id, originator_version",
+                    f"SELECT originator_id, topic, state FROM {self._tables[shard].events_table_name}"
+                    f" WHERE originator_id IN ({','.join('?' * len(some))}) AND topic IN ('fact', 'tables')"
+                    " ORDER BY originator_id, originator_version",
                     some,
                 )
                 for customer, topic, state in cursor.fetchall():
                     stored[customer].append(kept_from_bytes(topic, state))
-                versions.update(self._versions(cursor, shard, some))
         return {
             customer: restore(customer, events, versions[customer], max(event.recorded_at for event in events), policy)
             for customer, events in stored.items()
             if dated_since is None or any(isinstance(e, FactAccepted) and e.fact.occurred_at >= dated_since for e in events)
         }
 
-    def _versions(self, cursor: Cursor, shard: int, customers: Sequence[str]) -> list[tuple[str, int]]:
-        cursor.execute(
-            f"SELECT originator_id, max(originator_version) FROM {self._tables[shard].events_table_name}"
-            f" WHERE originator_id IN ({','.join('?' * len(customers))}) GROUP BY originator_id",
-            customers,
-        )
-        return cursor.fetchall()
-
     def sizes(self, shard: int, customers: Collection[str]) -> dict[str, int]:
         """How many events are stored of each of some customers of a shard; one that nothing is known of is left out."""
-        sizes: dict[str, int] = {}
-        asked = _askable(customers)
         with self._read() as cursor:
-            for start in range(0, len(asked), _QUERY_VALUES_MAX):
-                sizes.update(self._versions(cursor, shard, asked[start : start + _QUERY_VALUES_MAX]))
-        return sizes
+            return self._versions(cursor, shard, _askable(customers))
+
+    def _versions(self, cursor: Cursor, shard: int, customers: Sequence[str]) -> dict[str, int]:
+        versions: dict[str, int] = {}
+        for start in range(0, len(customers), _QUERY_VALUES_MAX):
+            some = customers[start : start + _QUERY_VALUES_MAX]
+            cursor.execute(
+                f"SELECT originator_id, max(originator_version) FROM {self._tables[shard].events_table_name}"
+                f" WHERE originator_id IN ({','.join('?' * len(some))}) GROUP BY originator_id",
+                some,
+            )
+            versions.update(cursor.fetchall())
+        return versions
 
     def portions(self, shard: int, customers: Collection[str]) -> Iterator[Sequence[str]]:
         """The same customers in parts, none with more stored events than are read at once, unless it is one customer's."""
@@ -293,23 +300,9 @@ class Store:
         """Entries of a shard's stream: what each stored event publishes. Accepted facts, which publish nothing, are left out."""
         notifications = self._tables[shard].select_notifications(after + 1, limit, topics=_PUBLISHED)
         return [
-            Outgoing(each.id, self._messages(str(each.originator_id), each.originator_version, each.topic, each.state))
+            Outgoing(each.id, messages_of(str(each.originator_id), each.originator_version, from_bytes(each.topic, each.state)))
             for each in notifications
         ]
-
-    def _messages(self, customer_id: str, version: int, topic: str, state: bytes) -> tuple[Message, ...]:
-        event = from_bytes(topic, state)
-        if not isinstance(event, Forwarded):
-            return messages_of(customer_id, version, event)
-        message = Message(
-            topic=MOVED.name,
-            key=event.key,
-            value=event.value,
-            headers=event.headers,
-            partition=event.partition,
-            timestamp=event.timestamp,
-        )
-        return (message,)
 
     # ------------------------------------------------------------------------------------------ wakes
 

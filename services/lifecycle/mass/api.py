@@ -31,6 +31,8 @@ RECORDS_MAX: Final = 100_000
 KEPT_MAX: Final = 30 * 24 * 3600 * NANOSECONDS
 """For so long a preview can be applied; the next one that is asked for after that clears it away."""
 LIMIT_MAX: Final = 1000
+BATCHES_MAX: Final = 100
+"""Mass changes on a page: the records of each are counted."""
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 BatchId = Annotated[str, Path(pattern=_ID)]
 Key = Annotated[str | None, Header(pattern=_ID, description="Becomes the id: letters, digits, dot, dash and underscore.")]
@@ -82,7 +84,7 @@ class BatchesQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
+    limit: Annotated[int, Field(ge=1, le=BATCHES_MAX)] = 20
     after: Annotated[str | None, AfterValidator(_cursor), Field(description="`next` of the page before.")] = None
 
 
