@@ -41,12 +41,15 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest) -> str:
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The setting ``HANDOFF_DATABASE`` of each kind: nothing is in that database."""
     if request.param == "sqlite":
-        return "sqlite"
+        yield "sqlite"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
+    url = server.database()
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ from prometheus_client.core import Metric
 
 from docs.generator.dead_letters import ERRORS
 from docs.generator.markdown import code, table
-from events.bus.ledger import Ledger
 from events.bus.progress import Progress
 from services.forecast.inbound import Outcome
 from services.forecast.metrics import Metrics
 from services.forecast.metrics import StateCollector as ForecastState
-from services.forecast.store import Readers, Store
+from services.forecast.store import Store
 from services.lifecycle.metrics import Counters as LifecycleCounters
 from services.lifecycle.metrics import StateCollector as LifecycleState
 from services.lifecycle.metrics import intake_counter
@@ -86,14 +85,11 @@ def _forecast() -> list[Told]:
     registry = CollectorRegistry()
     Metrics(registry)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "forecast.sqlite")
-        store, readers = Store(path), Readers(path)
-        Ledger(store.begin, service="forecast", code_version="0")  # makes its tables
-        registry.register(ForecastState(readers, _progress, "0"))
+        store = Store(Path(folder, "forecast.sqlite"))
+        registry.register(ForecastState(store, _progress, "0"))
         try:
             return list(_told(registry))
         finally:
-            readers.close()
             store.close()
 
 

@@ -42,6 +42,7 @@ class Dialect(Struct, frozen=True):
     """The statement, with {} for a table, after which no other transaction writes to the table before this one ends."""
     unanswered: tuple[type[Exception], ...] = ()
     """What is raised where the database may have committed, and could not say so."""
+    wide_indexes: bool = True  # whether an index may hold long texts
 
 
 class Fenced(Exception):  # noqa: N818 - the name says what happened
@@ -74,8 +75,8 @@ TABLES: Final = (
         timestamp BIGINT NOT NULL, key BLOB, value BLOB, headers TEXT NOT NULL,
         error TEXT NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, attempts INTEGER NOT NULL, code_version TEXT NOT NULL,
         resolved TEXT, UNIQUE (topic, part, record_offset))""",
-    """CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)""",
-    """CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)",
+    "CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)",
 )
 ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)
 """The pauses before each time a database is asked whether it has committed: long enough for its restart."""
@@ -100,8 +101,7 @@ class Ledger:
         self._identity = identity
         self.owner: Final = uuid.uuid4().hex
         self.lock: Final = threading.RLock()
-        self.committed = 0
-        """How many transactions it has committed: grows as long as anything is done."""
+        self.committed = 0  # transactions: it grows as long as anything is done
         self._next: dict[TopicPartition, int] = {}
         self._acknowledged: dict[str, int] = {}
         self._relayed: dict[str, int] | None = None

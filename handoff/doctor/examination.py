@@ -144,9 +144,7 @@ def _stored(place: Home) -> dict[str, Stored]:
     """What the services have written, for those that have. Forecast always keeps a file."""
     url = _database()
     asked: dict[str, Asked[Stored | None]] = {
-        name: Asked(
-            partial(in_database, url, name) if url and name != "forecast" else partial(in_file, place.data_dir / f"{name}.sqlite")
-        )
+        name: Asked(partial(in_database, url, name) if url else partial(in_file, place.data_dir / f"{name}.sqlite"))
         for name in SERVICES
     }
     found: dict[str, Stored] = {}

@@ -4,20 +4,19 @@ import logging
 import os
 import signal
 import socket
-import sqlite3
 import sys
 import threading
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import PositionLost
+from events.bus.database import TRANSIENT, CannotOpen, open_database
 from events.bus.kafka import KafkaBus
-from events.bus.ledger import Fenced, Ledger
+from events.bus.ledger import Fenced
 from events.bus.loop import Loop
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
@@ -28,7 +27,7 @@ from services.forecast.directory import Directories, Refresher
 from services.forecast.inbound import GROUP, TOPICS, Inbound
 from services.forecast.metrics import Metrics, StateCollector
 from services.forecast.settings import Settings
-from services.forecast.store import Readers, Store
+from services.forecast.store import Store
 
 log = logging.getLogger("forecast")
 
@@ -45,19 +44,17 @@ def main() -> int:
         for each in error.errors():
             log.error("HANDOFF_%s: %s", "_".join(map(str, each["loc"])).upper(), each["msg"].removeprefix("Value error, "))
         return 2
-    path = settings.data_dir / "forecast.sqlite"
     try:
-        store = Store(path)
-        store.adopt_time_zone(settings.zone)
-    except (OSError, sqlite3.Error) as error:
-        log.error("the database %s cannot be opened: %s", path, error)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("the data directory %s cannot be made (HANDOFF_DATA_DIR): %s", settings.data_dir, error.strerror)
         return 2
     try:
         listener = listen(settings.host, settings.forecast_port)
     except OSError as error:
         log.error("cannot listen on %s port %d (HANDOFF_FORECAST_PORT): %s", settings.host, settings.forecast_port, error.strerror)
         return 2
-    return run(settings, store, path, listener)
+    return run(settings, listener)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -67,20 +64,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(settings: Settings, store: Store, path: Path, listener: socket.socket) -> int:
+def run(settings: Settings, listener: socket.socket) -> int:
     """Construct the service and run its loop."""
     code_version = version("handoff")
     registry = CollectorRegistry()
     bus = KafkaBus(settings.kafka, client_id=f"forecast-{settings.instance}")
-    ledger = Ledger(store.begin, service="forecast", code_version=code_version, identity=bus.identity)
-    worker = Inbound(ledger, Metrics(registry), settings.zone)
-    loop = Loop(bus, worker, group=GROUP, topics=TOPICS, instance=f"forecast-{settings.instance}")
-    readers = Readers(path)
+    try:
+        database = open_database(settings.database, settings.data_dir / "forecast.sqlite", schema="forecast")
+        store = Store(database, code_version=code_version, identity=bus.identity)
+        store.adopt_time_zone(settings.zone)
+    except CannotOpen as error:
+        log.error("%s", error)
+        return 2
+    worker = Inbound(store.ledger, Metrics(registry), settings.zone)
+    loop = Loop(bus, worker, group=GROUP, topics=TOPICS, instance=f"forecast-{settings.instance}", transient=TRANSIENT)
     place = TopicPartition(DIRECTORY.name, 0)
     directories = Directories(lambda offset: bus.read(DIRECTORY.name, offset), lambda: bus.end_offsets([place])[place])
     refresher = Refresher(directories, settings.directory_seconds)
-    registry.register(StateCollector(readers, loop.progress, code_version))
-    app = create_app(readers, directories, loop.progress, registry, settings, time.time_ns)
+    registry.register(StateCollector(store, loop.progress, code_version))
+    app = create_app(store, directories, loop.progress, registry, settings, time.time_ns)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
@@ -98,7 +100,6 @@ def run(settings: Settings, store: Store, path: Path, listener: socket.socket) -
         watchdog.stop()
         refresher.stop()
         http.join(timeout=5)
-        readers.close()
         store.close()
         bus.close()
     return 0

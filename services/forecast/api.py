@@ -16,11 +16,11 @@ from services.forecast.directory import Directories
 from services.forecast.inquiry import DirectoryUnknownError, Inquiry
 from services.forecast.questions import DealQuery, DealsQuery, ForecastQuery, PipelineQuery
 from services.forecast.settings import Settings
-from services.forecast.store import Readers
+from services.forecast.store import Store
 
 
 def create_app(
-    readers: Readers,
+    store: Store,
     directories: Directories,
     progress: Callable[[], Progress],
     registry: CollectorRegistry,
@@ -31,8 +31,8 @@ def create_app(
     app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(once)])
     problems.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
-    app.include_router(health.router(readers, directories, progress, registry))
-    inquiry = Inquiry(readers, directories, settings, clock)
+    app.include_router(health.router(store, directories, progress, registry))
+    inquiry = Inquiry(store, directories, settings, clock)
 
     @app.get("/v1/pipeline", response_model=None, responses=_answers(Pipeline))
     def pipeline(request: Request, query: Annotated[PipelineQuery, Query()]) -> Response:

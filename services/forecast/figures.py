@@ -2,15 +2,15 @@
 
 In: a moment (``as_of``, ``known_at``). Out: numbers for :mod:`.domain`. Live answers and past ones come from the same statements.
 
-SQLite adds 64-bit integers and gives up beyond them, so an amount is added in two halves that cannot overflow, and put together in
+SQL adds 64-bit integers and gives up beyond them, so an amount is added in two halves that cannot overflow, and put together in
 Python, whose integers have no end.
 """
 
-import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from events.bus.ledger import Cursor
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import Period
 from services.forecast.store import IN_FORCE, Moment, sliced
@@ -47,27 +47,31 @@ class Listed(NamedTuple):
 class Figures:
     """One snapshot."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        self._cursor.execute(query, parameters)
+        return self._cursor.fetchall()
 
     def position(self) -> int:
         """How many records were taken in or passed over: grows with every one."""
-        return int(self._connection.execute("SELECT coalesce(sum(next), 0) FROM position").fetchone()[0])
+        return int(self._rows("SELECT coalesce(sum(next), 0) FROM position")[0][0])
 
     def positions(self) -> dict[str, int]:
         """The next offset of each log, ``crm.lifecycle.v1[0]`` for example."""
-        rows = self._connection.execute("SELECT topic, part, next FROM position ORDER BY topic, part")
+        rows = self._rows("SELECT topic, part, next FROM position ORDER BY topic, part")
         return {f"{topic}[{part}]": following for topic, part, following in rows}
 
     def dead_letters(self) -> dict[str, int]:
         """How many dead letters wait for somebody, by error class."""
-        rows = self._connection.execute("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
-        return dict(rows.fetchall())
+        rows = self._rows("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
+        return dict(rows)
 
     def last_due(self, as_of: int) -> int:
         """The latest instant up to ``as_of`` at which anything became true. While it is the same, time has changed no figure."""
         query = "SELECT coalesce(max(instant), 0) FROM boundary WHERE instant <= ?"
-        return int(self._connection.execute(query, (as_of,)).fetchone()[0])
+        return int(self._rows(query, (as_of,))[0][0])
 
     def segments(self, moment: Moment, by: str | None = None, period: Period | None = None) -> list[Segment]:
         """All deals at a moment, added up as far as the rules allow.
@@ -80,9 +84,9 @@ class Figures:
             keys["day"] = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
         grouped = {name: column for name, column in keys.items() if column is not None}
         amounts = _AMOUNTS[:1] if period is None else _AMOUNTS
-        sums = ", ".join(f"sum({name} >> {_HALF}), sum({name} & {_LOW})" for name in amounts)
+        sums = ", ".join(f"CAST(sum({name} >> {_HALF}) AS BIGINT), CAST(sum({name} & {_LOW}) AS BIGINT)" for name in amounts)
         deals = sliced("deal_history", ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts]), moment)
-        rows = self._connection.execute(
+        rows = self._rows(
             f"SELECT {', '.join(name if name in grouped else 'NULL' for name in keys)}, count(*), count(*) - count(amount), {sums}"
             f" FROM {deals} GROUP BY {', '.join(grouped)}",
             {**moment._asdict(), **(period._asdict() if period else {})},
@@ -95,8 +99,8 @@ class Figures:
 
     def stages(self, moment: Moment) -> dict[str, str]:
         """The stage of every customer's record at a moment."""
-        rows = self._connection.execute(f"SELECT * FROM {sliced('status_history', 'customer_id, stage', moment)}", moment._asdict())
-        return dict(rows.fetchall())
+        rows = self._rows(f"SELECT * FROM {sliced('status_history', 'customer_id, stage', moment)}", moment._asdict())
+        return dict(rows)
 
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""
@@ -108,7 +112,7 @@ class Figures:
         stages = self.stages(moment) if by == STAGE else {}
         while True:  # chunk by chunk, so that whoever stops early leaves no open statement behind
             parameters = {**moment._asdict(), "customer_id": after[0], "deal_id": after[1]}
-            rows = self._connection.execute(query, parameters).fetchall()
+            rows = self._rows(query, parameters)
             for customer_id, deal_id, group, close_date, closed_at, *columns in rows:
                 found = stages.get(customer_id) if by == STAGE else group
                 yield Listed(customer_id, deal_id, Deal(*columns), close_date, closed_at, found)
@@ -118,11 +122,11 @@ class Figures:
 
     def history(self, customer_id: str, deal_id: str, known_at: int) -> list[tuple[int, int, int, str]]:
         """A deal's states as known at an instant: valid_from, valid_to, recorded_from, image."""
-        return self._connection.execute(
+        return self._rows(
             "SELECT valid_from, valid_to, recorded_from, image FROM deal_history WHERE customer_id = ? AND deal_id = ?"
             " AND recorded_from <= ? AND recorded_to > ? ORDER BY valid_from",
             (customer_id, deal_id, known_at, known_at),
-        ).fetchall()
+        )
 
 
 def _joined(halves: tuple[Any, ...]) -> Iterator[int]:

@@ -1,10 +1,10 @@
 """Probes, metrics and status: whether the service lives, does its work, and how far it has come."""
 
-import sqlite3
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
+from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -13,12 +13,12 @@ from events.bus import BusError
 from events.bus.progress import Progress
 from services.forecast.directory import Directories
 from services.forecast.figures import Figures
-from services.forecast.store import Readers
+from services.forecast.store import Store
 
 SERVICE: Final = "forecast"
 
 
-def router(readers: Readers, directories: Directories, progress: Callable[[], Progress], registry: CollectorRegistry) -> APIRouter:
+def router(store: Store, directories: Directories, progress: Callable[[], Progress], registry: CollectorRegistry) -> APIRouter:
     """The resources that every service has."""
     routes = APIRouter(tags=["health"])
 
@@ -30,7 +30,7 @@ def router(readers: Readers, directories: Directories, progress: Callable[[], Pr
     @routes.get("/readyz")
     def readyz() -> JSONResponse:
         """Whether the service does its work, check by check."""
-        found = checks(readers, directories, progress())
+        found = checks(store, directories, progress())
         ready = all(check["ok"] for check in found)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
@@ -44,8 +44,8 @@ def router(readers: Readers, directories: Directories, progress: Callable[[], Pr
     def status() -> dict[str, Any]:
         """How far the service has come; ``lag`` is 0 when everything that was published is reflected, the directory included."""
         now = progress()
-        with readers.snapshot() as connection:
-            figures = Figures(connection)
+        with store.snapshot() as cursor:
+            figures = Figures(cursor)
             position, positions, letters = figures.position(), figures.positions(), figures.dead_letters()
         return {
             "service": SERVICE,
@@ -60,7 +60,7 @@ def router(readers: Readers, directories: Directories, progress: Callable[[], Pr
     return routes
 
 
-def checks(readers: Readers, directories: Directories, now: Progress) -> list[dict[str, Any]]:
+def checks(store: Store, directories: Directories, now: Progress) -> list[dict[str, Any]]:
     """The checks of ``/readyz``: each with a name, whether it is well, and what to know."""
     read = directories.position is not None
     known = [
@@ -68,9 +68,9 @@ def checks(readers: Readers, directories: Directories, now: Progress) -> list[di
         {"name": "directory", "ok": read, "detail": directories.problem or ("" if read else "it was not read yet")},
     ]
     try:
-        with readers.snapshot() as connection:
-            bugs = Figures(connection).dead_letters().get("Bug", 0)
-    except sqlite3.Error as error:
+        with store.snapshot() as cursor:
+            bugs = Figures(cursor).dead_letters().get("Bug", 0)
+    except PersistenceError as error:
         return [*known, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
     return [
         *known,

@@ -23,7 +23,7 @@ from services.forecast.periods import FOREVER, Period, parse_period
 from services.forecast.problems import InvalidParameterError
 from services.forecast.questions import Asked, DealQuery, DealsQuery, ForecastQuery, PipelineQuery, cursor_of, place_of
 from services.forecast.settings import Settings
-from services.forecast.store import Moment, Readers
+from services.forecast.store import Moment, Store
 
 
 class DirectoryUnknownError(Exception):
@@ -43,8 +43,8 @@ class View(NamedTuple):
 class Inquiry:
     """Answers questions. ``clock``: nanoseconds since 1970."""
 
-    def __init__(self, readers: Readers, directories: Directories, settings: Settings, clock: Callable[[], int]) -> None:
-        self._readers = readers
+    def __init__(self, store: Store, directories: Directories, settings: Settings, clock: Callable[[], int]) -> None:
+        self._store = store
         self._directories = directories
         self._currency: Final = settings.currency
         self._minimum: Final = settings.minimum_probability
@@ -60,8 +60,8 @@ class Inquiry:
             raise DirectoryUnknownError
         moment = asked.moment(self._clock(), self._zone)
         reps = self._directories.at(moment.as_of)
-        with self._readers.snapshot() as connection:
-            figures = Figures(connection)
+        with self._store.snapshot() as cursor:
+            figures = Figures(cursor)
             position, due = figures.position(), figures.last_due(moment.as_of)
             head = {
                 "as_of": format_instant(moment.as_of),

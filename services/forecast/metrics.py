@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from events.bus.progress import Progress
 from events.topics import LIFECYCLE
 from services.forecast.figures import Figures
-from services.forecast.store import Readers
+from services.forecast.store import Store
 
 
 class Metrics:
@@ -30,8 +30,8 @@ class Metrics:
 class StateCollector(Collector):
     """Reads position, lag and dead letters at every scrape."""
 
-    def __init__(self, readers: Readers, progress: Callable[[], Progress], code_version: str) -> None:
-        self._readers = readers
+    def __init__(self, store: Store, progress: Callable[[], Progress], code_version: str) -> None:
+        self._store = store
         self._progress = progress
         self._code_version = code_version
 
@@ -41,8 +41,8 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         progress = self._progress()
-        with self._readers.snapshot() as connection:
-            figures = Figures(connection)
+        with self._store.snapshot() as cursor:
+            figures = Figures(cursor)
             position, letters = figures.position(), figures.dead_letters()
         yield GaugeMetricFamily("handoff_projection_position", "Sum of the next offsets", value=position)
         yield GaugeMetricFamily("handoff_consumer_lag_records", "Records not yet reflected", value=progress.lag)

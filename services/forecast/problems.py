@@ -1,10 +1,10 @@
 """Errors as ``application/problem+json`` (RFC 9457): what is wrong, where, and what would be right."""
 
-import sqlite3
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from eventsourcing.persistence import PersistenceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(InvalidParameterError, _invalid_parameter)
-    app.add_exception_handler(sqlite3.Error, _no_database)
+    app.add_exception_handler(PersistenceError, _no_database)
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:

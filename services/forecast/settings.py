@@ -7,14 +7,24 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.bus.database.setting import SQLITE, checked
+
 
 class Settings(BaseSettings):
-    """Every setting that forecast reads. ``HANDOFF_DATABASE`` is not among them: the view is a file that can be made again."""
+    """Every setting that forecast reads."""
 
     model_config = SettingsConfigDict(env_prefix="HANDOFF_", env_ignore_empty=True, extra="ignore")
 
     kafka: Annotated[str, Field(description="Bootstrap servers, host:port, several separated by commas.")] = "127.0.0.1:9092"
     data_dir: Annotated[Path, Field(description="Where the service keeps its database.")] = Path(".handoff")
+    database: Annotated[
+        str,
+        Field(
+            repr=False,  # it may have a password
+            description="`sqlite`: a file in the data directory. Or `postgresql://user:password@host:5432/database`, which exists;"
+            " the service keeps to a schema `forecast` in it, and makes that.",
+        ),
+    ] = SQLITE
     host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
     forecast_port: Annotated[int, Field(ge=1, le=65535, description="The port of forecast's HTTP server.")] = 8083
     time_zone: Annotated[str, Field(description="The business time zone (IANA): where days, quarters and periods begin.")] = "UTC"
@@ -28,6 +38,11 @@ class Settings(BaseSettings):
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     directory_seconds: Annotated[float, Field(gt=0, description="How often to look for a new version of the directory.")] = 1.0
     watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0
+
+    @field_validator("database")
+    @classmethod
+    def _is_database(cls, database: str) -> str:
+        return checked(database)
 
     @field_validator("time_zone")
     @classmethod

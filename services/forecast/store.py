@@ -1,4 +1,4 @@
-"""The database file: its tables, the one connection that writes, and the ones that read.
+"""The database: its tables, transactions that write, and snapshots to read from.
 
 Both histories are bitemporal. A row says: from ``valid_from`` to ``valid_to`` (business time) it was so, and that is what was
 known from ``recorded_from`` to ``recorded_to`` (the log's time). Intervals contain their beginning and not their end, and
@@ -6,14 +6,14 @@ known from ``recorded_from`` to ``recorded_to`` (the log's time). Intervals cont
 answers for now and for any past instant.
 """
 
-import queue
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from events.bus.database import Database
+from events.bus.database.sqlite import SQLite
+from events.bus.ledger import Cursor, Ledger
 from services.forecast.domain import Deal
 from services.forecast.periods import FOREVER, business_day
 
@@ -37,67 +37,72 @@ def sliced(table: str, columns: str, moment: Moment) -> str:
     rows = f"SELECT {columns} FROM {table} INDEXED BY {table}_slice WHERE {IN_FORCE}"
     known_now = f"{rows} AND recorded_to = {FOREVER}"
     if moment.known_at >= FOREVER - 1:
-        return f"({known_now})"
-    return f"({known_now} UNION ALL {rows} AND recorded_to < {FOREVER})"
+        return f"({known_now}) AS held"
+    return f"({known_now} UNION ALL {rows} AND recorded_to < {FOREVER}) AS held"
 
 
 SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")
 DEAL_COLUMNS: Final = (*Deal._fields, "close_date", "closed_at", "image")
 STATUS_COLUMNS: Final = ("stage", "name", "probability")
 
-_TABLES: Final = f"""
-CREATE TABLE IF NOT EXISTS deal_history (
-    customer_id TEXT NOT NULL, deal_id TEXT NOT NULL,
-    valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL, recorded_from INTEGER NOT NULL, recorded_to INTEGER NOT NULL,
-    state TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, currency TEXT,
-    amount INTEGER, worst INTEGER, likely INTEGER, upside INTEGER, day TEXT,
-    owner TEXT, product TEXT, source TEXT, region TEXT, close_date TEXT, closed_at INTEGER, image TEXT NOT NULL,
-    PRIMARY KEY (customer_id, deal_id, valid_from, recorded_from));
--- All that totals need, so that they are read from this index alone, past the images.
-CREATE INDEX IF NOT EXISTS deal_history_slice ON deal_history (
-    recorded_to, valid_to, valid_from, recorded_from, customer_id, {", ".join(Deal._fields)});
-CREATE TABLE IF NOT EXISTS status_history (
-    customer_id TEXT NOT NULL,
-    valid_from INTEGER NOT NULL, valid_to INTEGER NOT NULL, recorded_from INTEGER NOT NULL, recorded_to INTEGER NOT NULL,
-    stage TEXT NOT NULL, name TEXT NOT NULL, probability INTEGER NOT NULL,
-    PRIMARY KEY (customer_id, valid_from, recorded_from)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS status_history_slice ON status_history (recorded_to, valid_to, valid_from, recorded_from, stage);
--- Every instant at which a figure may change by the passing of business time alone.
-CREATE TABLE IF NOT EXISTS boundary (instant INTEGER PRIMARY KEY);
--- The last version taken in of every customer; parts: how many parts of an unfinished message are held.
-CREATE TABLE IF NOT EXISTS customer (
-    customer_id TEXT PRIMARY KEY, version INTEGER NOT NULL, recorded_at INTEGER NOT NULL, parts INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS held_part (
-    customer_id TEXT NOT NULL, part INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (customer_id, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS deal_history (
+        customer_id TEXT NOT NULL, deal_id TEXT NOT NULL,
+        valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL, recorded_from BIGINT NOT NULL, recorded_to BIGINT NOT NULL,
+        state TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, currency TEXT,
+        amount BIGINT, worst BIGINT, likely BIGINT, upside BIGINT, day TEXT,
+        owner TEXT, product TEXT, source TEXT, region TEXT, close_date TEXT, closed_at BIGINT, image TEXT NOT NULL,
+        PRIMARY KEY (customer_id, deal_id, valid_from, recorded_from))""",
+    """CREATE TABLE IF NOT EXISTS status_history (
+        customer_id TEXT NOT NULL,
+        valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL, recorded_from BIGINT NOT NULL, recorded_to BIGINT NOT NULL,
+        stage TEXT NOT NULL, name TEXT NOT NULL, probability INTEGER NOT NULL,
+        PRIMARY KEY (customer_id, valid_from, recorded_from)) WITHOUT ROWID""",
+    # Every instant at which a figure may change by the passing of business time alone.
+    "CREATE TABLE IF NOT EXISTS boundary (instant BIGINT PRIMARY KEY) WITHOUT ROWID",
+    # The last version taken in of every customer; parts: how many parts of an unfinished message are held.
+    """CREATE TABLE IF NOT EXISTS customer (
+        customer_id TEXT PRIMARY KEY,
+        version BIGINT NOT NULL, recorded_at BIGINT NOT NULL, parts INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS held_part (
+        customer_id TEXT NOT NULL, part INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (customer_id, part)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+_SLICES: Final = {
+    "deal_history": ("customer_id", *Deal._fields),
+    "status_history": ("stage",),
+}
+"""What totals need besides the times: where an index can have it all, they are read from it alone, past the images."""
+_KEY: Final = ("customer_id", "deal_id", "valid_from", "recorded_from")
+_CLOSED_AFTER: Final = (
+    f"SELECT {', '.join(_KEY)}, closed_at FROM deal_history WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)"
+    f" AND state <> 'open' AND closed_at IS NOT NULL ORDER BY {', '.join(_KEY)} LIMIT 5000"
+)
+_SET_DAY: Final = f"UPDATE deal_history SET day = ? WHERE {' AND '.join(f'{name} = ?' for name in _KEY)}"
 
 
 class Store:
-    """The writer's connection. Not thread-safe by itself: the ledger's lock is held around every transaction."""
+    """The projection's tables in a database. A path stands for an SQLite file. Thread-safe.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        # FULL: what is committed survives a power cut, for the positions are the truth of progress.
-        self._connection.executescript(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;" + _TABLES
-        )
+    ``begin`` opens a transaction that writes, ``snapshot`` one that reads: whatever is written meanwhile, all its answers are of
+    one moment. Raises ``CannotOpen`` where the database cannot be used.
+    """
 
-    @contextmanager
-    def begin(self) -> Iterator[sqlite3.Cursor]:
-        """A transaction: committed at its end, rolled back where it raises."""
-        cursor = self._connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                cursor.execute("ROLLBACK")
-            raise
-        finally:
-            cursor.close()
+    def __init__(self, database: Database | Path | str, *, code_version: str = "", identity: Callable[[str], str] = str) -> None:
+        self._database = SQLite(database) if isinstance(database, Path | str) else database
+        self.begin: Final = self._database.begin
+        self.snapshot: Final = self._database.read
+        with self._database.prepare():
+            dialect = self._database.dialect
+            with self.begin() as cursor:
+                for table in _TABLES:
+                    cursor.execute(table)
+                for table, more in _SLICES.items():
+                    columns = ("recorded_to", "valid_to", "valid_from", "recorded_from", *(more if dialect.wide_indexes else ()))
+                    cursor.execute(f"CREATE INDEX IF NOT EXISTS {table}_slice ON {table} ({', '.join(columns)})")
+            self.ledger: Final = Ledger(
+                self.begin, service="forecast", code_version=code_version, identity=identity, dialect=dialect
+            )
 
     def adopt_time_zone(self, zone: tzinfo) -> None:
         """Place every closed deal on the day of this time zone, where the stored days are of another one."""
@@ -105,39 +110,21 @@ class Store:
             cursor.execute("SELECT value FROM setting WHERE name = 'time_zone'")
             if cursor.fetchone() == (str(zone),):
                 return
-            self._connection.create_function("business_day", 1, lambda instant: business_day(instant, zone), deterministic=True)
-            cursor.execute("UPDATE deal_history SET day = business_day(closed_at) WHERE state <> 'open' AND closed_at IS NOT NULL")
-            cursor.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('time_zone', ?)", (str(zone),))
+            place: tuple[Any, ...] = ("", "", 0, 0)
+            while rows := _closed_after(cursor, place):
+                cursor.executemany(_SET_DAY, [(business_day(closed_at, zone), *key) for *key, closed_at in rows])
+                place = rows[-1][:-1]
+            cursor.execute(
+                "INSERT INTO setting (name, value) VALUES ('time_zone', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(zone),),
+            )
 
     def close(self) -> None:
-        """Free the file."""
-        self._connection.close()
+        """Close the database."""
+        self._database.close()
 
 
-class Readers:
-    """Connections that only read, lent to one thread at a time; each loan is one snapshot of the database."""
-
-    def __init__(self, path: Path) -> None:
-        self._uri = f"{path.resolve().as_uri()}?mode=ro"
-        # Last in, first out: the connection that was used last has the warmest cache.
-        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """A connection within a read transaction: whatever is written meanwhile, all its answers are of one moment."""
-        try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = sqlite3.connect(self._uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-            connection.execute("PRAGMA cache_size = -16384")
-        try:
-            connection.execute("BEGIN")
-            yield connection
-        finally:
-            connection.rollback()
-            self._idle.put(connection)
-
-    def close(self) -> None:
-        """Close what is not lent out."""
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+def _closed_after(cursor: Cursor, place: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Some states in which deals are closed, with their instants, from the one after a place on."""
+    cursor.execute(_CLOSED_AFTER, place)
+    return cursor.fetchall()

@@ -34,7 +34,6 @@ class History:
         key = " AND ".join(f"{name} = ?" for name in keys)
         state = ", ".join((*keys, *SPAN, *columns))
         marks = ", ".join("?" * (len(keys) + len(SPAN) + len(columns)))
-        # The plus keeps the planner to the primary key: the other index begins with recorded_to, which all open rows share.
         one = f"WHERE {key} AND valid_from = ? AND recorded_from = ?"
         # The plus keeps the planner to the primary key: the other index begins with recorded_to, which all open rows share.
         self._known = (
@@ -58,7 +57,8 @@ class History:
         key, states = change.key, change.states
         since = -FOREVER - 1 if change.since is None else change.since
         instants = [*(at for at, _ in states), FOREVER]
-        for valid_from, valid_to, recorded_from in cursor.execute(self._known, (*key, since)).fetchall():
+        cursor.execute(self._known, (*key, since))
+        for valid_from, valid_to, recorded_from in cursor.fetchall():
             row = (*key, valid_from, recorded_from)
             if valid_from < since:  # the state that holds until then, or beyond: where no other follows, it goes on
                 self._carry_on(cursor, row, valid_to, instants[0], recorded)
@@ -108,8 +108,9 @@ def load(cursor: Cursor, customer_ids: Iterable[str]) -> dict[str, Customer]:
 def save(cursor: Cursor, customers: dict[str, Customer]) -> None:
     """Keep how far these customers are, and every instant at which a figure may change by the passing of time alone."""
     cursor.executemany(
-        "INSERT OR REPLACE INTO customer (customer_id, version, recorded_at, parts) VALUES (?, ?, ?, ?)",
+        "INSERT INTO customer (customer_id, version, recorded_at, parts) VALUES (?, ?, ?, ?) ON CONFLICT (customer_id)"
+        " DO UPDATE SET version = excluded.version, recorded_at = excluded.recorded_at, parts = excluded.parts",
         [(customer_id, c.version, c.recorded_at, c.parts) for customer_id, c in customers.items()],
     )
     instants = sorted({instant for customer in customers.values() for instant in customer.instants})
-    cursor.executemany("INSERT OR IGNORE INTO boundary (instant) VALUES (?)", [(instant,) for instant in instants])
+    cursor.executemany("INSERT INTO boundary (instant) VALUES (?) ON CONFLICT DO NOTHING", [(instant,) for instant in instants])

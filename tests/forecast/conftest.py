@@ -9,8 +9,8 @@ from tests.forecast.harness import Forecast
 
 
 @pytest.fixture
-def forecast(tmp_path: Path) -> Iterator[Forecast]:
-    """A worker with an empty database, and its HTTP server."""
-    running = Forecast(tmp_path / "forecast.sqlite")
+def forecast(tmp_path: Path, database: str) -> Iterator[Forecast]:
+    """A worker with an empty database of each kind, and its HTTP server."""
+    running = Forecast(tmp_path / "forecast.sqlite", database=database)
     yield running
     running.close()

@@ -12,7 +12,8 @@ import msgspec
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from events.bus.ledger import Ledger
+from events.bus.database import TRANSIENT, open_database
+from events.bus.ledger import Cursor
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import encode
@@ -39,7 +40,7 @@ from services.forecast.inbound import GROUP, Inbound
 from services.forecast.inbound import TOPICS as INPUTS
 from services.forecast.metrics import Metrics, StateCollector
 from services.forecast.settings import Settings
-from services.forecast.store import Readers, Store
+from services.forecast.store import Store
 
 SHARDS = 4
 CAUSE = Cause(source="crm", id="fact-1", type="crm.opportunity.created.v1")
@@ -81,34 +82,42 @@ class Forecast:
     """One worker over a memory bus. ``crash`` forgets it as it is and starts another on the same database."""
 
     def __init__(self, path: Path, *, seed: int | None = None, records_max: int = 7, **settings: Any) -> None:
+        """``path``: of the file, where no setting names another database."""
         self.path = path
         self.now = NOW
         self.records_max = records_max
         self.settings = Settings(data_dir=path.parent, **settings)
         self.bus = MemoryBus({topic.name: topic.partitions(SHARDS) for topic in TOPICS}, seed=seed)
         self.versions: dict[str, itertools.count[int]] = {}
-        self.stores: list[Store | Readers] = []
+        self.stores: list[Store] = []
         self.registry = CollectorRegistry()
         self.start()
 
     def start(self) -> None:
         """Another worker, and another HTTP server, on the same database."""
         self.registry = CollectorRegistry()
-        self.store = Store(self.path)
+        database = open_database(self.settings.database, self.path, schema="forecast")
+        self.store = Store(database, code_version="test", identity=self.bus.identity)
         self.store.adopt_time_zone(self.settings.zone)
-        self.ledger = Ledger(self.store.begin, service="forecast", code_version="test", identity=self.bus.identity)
+        self.ledger = self.store.ledger
         self.worker = Inbound(self.ledger, Metrics(self.registry), self.settings.zone)
         self.loop = Loop(
-            self.bus, self.worker, group=GROUP, topics=INPUTS, instance="forecast-1", records_max=self.records_max, poll_seconds=0
+            self.bus,
+            self.worker,
+            group=GROUP,
+            topics=INPUTS,
+            instance="forecast-1",
+            records_max=self.records_max,
+            poll_seconds=0,
+            transient=TRANSIENT,
         )
-        self.readers = Readers(self.path)
-        self.stores += [self.store, self.readers]
+        self.stores.append(self.store)
         place = TopicPartition(DIRECTORY.name, 0)
         self.directories = Directories(
             lambda offset: self.bus.read(DIRECTORY.name, offset), lambda: self.bus.end_offsets([place])[place]
         )
         self.directories.refresh()
-        self.registry.register(StateCollector(self.readers, self.loop.progress, "test"))
+        self.registry.register(StateCollector(self.store, self.loop.progress, "test"))
         self._http: TestClient | None = None
 
     crash = start
@@ -119,7 +128,7 @@ class Forecast:
         if self._http is None:
             clock = lambda: parse_instant(self.now)  # noqa: E731
             self._http = TestClient(
-                create_app(self.readers, self.directories, self.loop.progress, self.registry, self.settings, clock)
+                create_app(self.store, self.directories, self.loop.progress, self.registry, self.settings, clock)
             )
         return self._http
 
@@ -219,11 +228,13 @@ class Forecast:
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Both histories, row by row."""
-        with self.readers.snapshot() as connection:
-            return {
-                table: sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
-                for table in ("deal_history", "status_history", "customer")
-            }
+        with self.store.snapshot() as cursor:
+            return {table: _sorted_rows(cursor, table) for table in ("deal_history", "status_history", "customer")}
+
+
+def _sorted_rows(cursor: Cursor, table: str) -> list[tuple[Any, ...]]:
+    cursor.execute(f"SELECT * FROM {table}")
+    return sorted(map(tuple, cursor.fetchall()), key=repr)
 
 
 def group(body: Mapping[str, Any], key: str | None) -> dict[str, Any]:

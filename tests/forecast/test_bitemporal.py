@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from services.forecast.periods import FOREVER, Period
 from services.forecast.store import Moment
 from tests.forecast.harness import CAUSE, Forecast, change, image
 from tests.forecast.naive import Naive
+from tests.postgres import PostgresServer
 
 HOURS = [format_instant(parse_instant("2017-03-30T20:00:00Z") + hour * 3600 * 10**9) for hour in range(7)]
 CUSTOMERS = ("acme", "globex")
@@ -154,8 +156,20 @@ def moments(published: Sequence[Published]) -> Iterator[Moment]:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios())
 def test_the_view_is_the_fold_of_all_messages(tmp_path_factory: Any, scenario: Any) -> None:
-    published, batches = scenario
-    forecast = Forecast(tmp_path_factory.mktemp("view") / "forecast.sqlite")
+    _play(Forecast(tmp_path_factory.mktemp("view") / "forecast.sqlite"), *scenario)
+
+
+@pytest.mark.postgres
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(scenarios())
+def test_the_view_is_the_fold_of_all_messages_on_postgresql(tmp_path_factory: Any, postgres: PostgresServer, scenario: Any) -> None:
+    url = postgres.database()
+    _play(Forecast(tmp_path_factory.mktemp("view") / "forecast.sqlite", database=url), *scenario)
+    postgres.drop(url)
+
+
+def _play(forecast: Forecast, published: Sequence[Published], batches: Sequence[Sequence[Published] | None]) -> None:
+    """Let messages arrive in batches, with a crash where there is none; in the end the view is what they say together."""
     try:
         for batch in batches:
             if batch is None:
@@ -174,8 +188,8 @@ def _equal(forecast: Forecast, published: Sequence[Published]) -> None:
     segments = Segments()
     for moment, by in zip(moments(published), itertools.cycle(("stage", "rep", "product", "quarter", None)), strict=False):
         expected = naive.deals(*moment)
-        with forecast.readers.snapshot() as connection:
-            figures = Figures(connection)
+        with forecast.store.snapshot() as cursor:
+            figures = Figures(cursor)
             listed = {(each.customer_id, each.deal_id): each.deal for each in figures.deals(moment, None, ("", ""))}
             assert listed == {key: deal_of(held, forecast.settings.zone) for key, held in expected.items()}
             assert figures.stages(moment) == naive.stages(*moment)

@@ -167,5 +167,6 @@ def test_by_stage_everything_is_somewhere(maven: Forecast) -> None:
     body = maven.get("/v1/pipeline", by="stage")
     assert [each["key"] for each in body["groups"]] == ["prospect", "customer"]
     assert group(body, "customer")["won"]["count"] == 4238
-    with maven.readers.snapshot() as connection:
-        assert connection.execute("SELECT count(*) FROM customer").fetchone() == (85 + 1425,)
+    with maven.store.snapshot() as cursor:
+        cursor.execute("SELECT count(*) FROM customer")
+        assert tuple(cursor.fetchone()) == (85 + 1425,)

@@ -71,8 +71,8 @@ class Process:
 
 
 @pytest.fixture
-def process(tmp_path: Path, broker: EmbeddedKafka) -> Iterator[Process]:
-    own = Process(tmp_path / "data", KAFKA=broker.bootstrap)
+def process(tmp_path: Path, broker: EmbeddedKafka, database: str) -> Iterator[Process]:
+    own = Process(tmp_path / "data", KAFKA=broker.bootstrap, DATABASE=database)
     yield own
     if own.running is not None and own.running.poll() is None:
         own.end(signal.SIGKILL)
@@ -140,7 +140,7 @@ def test_a_broken_data_directory_is_said_in_one_line(tmp_path: Path, spoil: Call
     running = Process(tmp_path / "data").start()
     _, log = running.communicate(timeout=30)
     assert running.returncode == 2
-    assert "forecast.sqlite" in log
+    assert str(tmp_path / "data") in log
     assert len(log.splitlines()) == 1
 
 

@@ -6,7 +6,8 @@ and its locks, after a while. A connection that is lost is an ``OperationalError
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import unwrap
@@ -24,8 +25,11 @@ from events.bus.ledger import Cursor, Dialect
 _TYPES: Final = (
     ("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     ("BLOB", "BYTEA"),
+    (" TEXT", ' TEXT COLLATE "C"'),  # texts have the order of their bytes, whatever the language of the database
     (" WITHOUT ROWID", ""),  # SQLite's word for a table that is kept in the order of its key
 )
+_NAMED: Final = re.compile(r":([a-z_]+)")
+_INDEXED_BY: Final = re.compile(r" INDEXED BY \w+")  # SQLite is told which index to use; PostgreSQL knows its tables
 _DROPS_THE_LOCK: Final = "POSTGRES_ENABLE_DB_FUNCTIONS"
 
 
@@ -40,7 +44,7 @@ class PostgresCursor:
     def rowcount(self) -> int:
         return self._cursor.rowcount
 
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> None:
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> None:
         self._cursor.execute(_translated(sql), parameters)
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> None:
@@ -59,7 +63,8 @@ def _translated(sql: str) -> bytes:
     if sql.startswith("CREATE TABLE"):
         for name, name_here in _TYPES:
             sql = sql.replace(name, name_here)
-    return sql.replace("%", "%%").replace("?", "%s").replace("rowid", "notification_id").encode()
+    sql = _INDEXED_BY.sub("", sql.replace("%", "%%")).replace("?", "%s").replace("rowid", "notification_id")
+    return _NAMED.sub(r"%(\1)s", sql).encode()
 
 
 class PostgresEvents(PostgresApplicationRecorder):
@@ -99,7 +104,7 @@ class Postgres:
     def __init__(self, url: str, schema: str) -> None:
         if os.environ.get(_DROPS_THE_LOCK, "").lower() in ("y", "yes", "t", "true", "on", "1"):
             raise CannotOpen(f"{_DROPS_THE_LOCK} drops the lock that keeps events in the order of commits: unset it")
-        self.dialect = Dialect(lock="LOCK TABLE {} IN EXCLUSIVE MODE", unanswered=(OperationalError,))
+        self.dialect = Dialect(lock="LOCK TABLE {} IN EXCLUSIVE MODE", unanswered=(OperationalError,), wide_indexes=False)
         self._schema = schema
         self._connections = Connections(url, schema)
 
