@@ -4,7 +4,6 @@ Each command goes to lifecycle, which writes it to Kafka; then its verdict is aw
 that is known yet.
 """
 
-import getpass
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -16,6 +15,7 @@ from handoff.client import Services
 from handoff.console import day_or_time, say, say_json
 from handoff.errors import NOT_WELL
 from handoff.options import Json
+from handoff.person import person
 from handoff.settings import load
 
 LOOK_SECONDS: Final = 0.1
@@ -42,7 +42,7 @@ def set_status(
     as_json: Json = False,
 ) -> int:
     """Set the status by hand; it holds until a fact of the record sets another one."""
-    said = {"status": status, "reason": reason, "actor": actor or getpass.getuser()}
+    said = {"status": status, "reason": reason, "actor": person(actor)}
     return _command("set-status", customer_id, said, create=create, seconds=seconds if wait else None, as_json=as_json)
 
 
@@ -58,7 +58,7 @@ def revert(
     as_json: Json = False,
 ) -> int:
     """Take the record back to a lower stage; only facts dated later promote it again."""
-    said = {"stage": stage, "reason": reason, "actor": actor or getpass.getuser()}
+    said = {"stage": stage, "reason": reason, "actor": person(actor)}
     return _command("revert", customer_id, said, create=create, seconds=seconds if wait else None, as_json=as_json)
 
 
@@ -72,7 +72,7 @@ def convert(
     as_json: Json = False,
 ) -> int:
     """Make a lead a prospect by hand."""
-    said = {"actor": actor or getpass.getuser()}
+    said = {"actor": person(actor)}
     return _command("convert", customer_id, said, create=create, seconds=seconds if wait else None, as_json=as_json)
 
 
@@ -88,7 +88,7 @@ def set_owner(
     as_json: Json = False,
 ) -> int:
     """Give the record to a rep."""
-    said = {"rep_id": rep_id, "reason": reason, "actor": actor or getpass.getuser()}
+    said = {"rep_id": rep_id, "reason": reason, "actor": person(actor)}
     return _command("set-owner", customer_id, said, create=create, seconds=seconds if wait else None, as_json=as_json)
 
 

@@ -56,7 +56,7 @@ def customer(
 
 
 def _deals(deals: Sequence[Mapping[str, Any]], limit: int | None) -> None:
-    newest = sorted(deals, key=lambda deal: str(deal["since"]), reverse=True)
+    newest = sorted(deals, key=lambda deal: parse_instant(deal["since"]), reverse=True)
     rows = [
         (
             deal["deal_id"].removeprefix("opportunity:"),

@@ -1,6 +1,5 @@
 """``handoff mass-change``: one decision about many customers, seen beforehand, applied, and taken back where it was wrong."""
 
-import getpass
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -12,6 +11,7 @@ from handoff.console import Narrator, err, say, say_json, table
 from handoff.criteria import Criteria, read_criteria
 from handoff.errors import USAGE, CommandError
 from handoff.options import Json
+from handoff.person import person
 from handoff.settings import load
 
 ROWS_SHOWN: Final = 20
@@ -59,7 +59,7 @@ def preview(
         "filter": read_criteria(criteria),
         "all": everybody,
         "change": change,
-        "actor": actor or getpass.getuser(),
+        "actor": person(actor),
         "reason": reason,
     }
     with Services(load()) as services:
@@ -86,7 +86,7 @@ def show(batch_id: Id, as_json: Json = False) -> int:
 @app.command(name="revert")
 def revert_(batch_id: Id, reason: Reason = None, actor: Actor = None, apply_it: Apply = False, as_json: Json = False) -> int:
     """Take a mass change back: a preview of its own, which gives each customer what it had, where nobody changed it since."""
-    body = {"actor": actor or getpass.getuser(), "reason": reason}
+    body = {"actor": person(actor), "reason": reason}
     with Services(load()) as services:
         batch = _until_done(services, services.post("lifecycle", f"{PATH}/{batch_id}/revert", body)["id"])
         if apply_it:

@@ -1,6 +1,5 @@
 """``handoff statuses``: the sales process as a file, as versions, and what is different between them."""
 
-import getpass
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from handoff.console import complain, day_or_time, say, say_json, table
 from handoff.differences import differences
 from handoff.errors import NOT_WELL, CommandError
 from handoff.options import Json, KafkaAddress
+from handoff.person import person
 from handoff.settings import load
 from services.lifecycle.domain.process import SalesProcess
 from services.lifecycle.matrix import content_view
@@ -183,14 +183,9 @@ def _instant(text: str, where: str) -> int:
 
 
 def _author(said: str | None) -> str:
-    if said is not None:
-        if not said.strip() or len(said) > AUTHOR_MAX or not said.isprintable():
-            raise CommandError(f"--author: a name has 1 to {AUTHOR_MAX} printable characters")
-        return said
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no name for this user, as in some containers
-        return "handoff"
+    if said is not None and (not said.strip() or len(said) > AUTHOR_MAX or not said.isprintable()):
+        raise CommandError(f"--author: a name has 1 to {AUTHOR_MAX} printable characters")
+    return person(said)
 
 
 # ------------------------------------------------------------------------------------------------ telling

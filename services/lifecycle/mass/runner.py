@@ -129,32 +129,30 @@ class Runner:
     # --------------------------------------------------------------------------------------- previews
 
     def _preview(self, batch: Batch) -> None:
-        after = self._batches.last(batch.id)
+        policy, after = self._policy(), self._batches.last(batch.id)
         if batch.reverts is None:
-            lines = self._store.listed(self._selection(batch), after=(None, after) if after else None, limit=self._limit)
+            lines = self._store.listed(_selection(batch, policy), after=(None, after) if after else None, limit=self._limit)
             assert batch.change is not None
-            entries = [self._foreseen(batch, record, batch.change) for record in self._records(line.customer_id for line in lines)]
+            records = self._records((line.customer_id for line in lines), policy)
+            entries = [self._foreseen(batch, record, batch.change, policy) for record in records]
         else:
             done = {
                 each.customer_id: each
                 for each in self._batches.entries(batch.reverts, after=after, limit=self._limit, written=True)
             }
-            entries = [self._foreseen(batch, record, _undone(done[record.customer_id], record)) for record in self._records(done)]
+            records = self._records(done, policy)
+            entries = [self._foreseen(batch, record, _undone(done[record.customer_id], record), policy) for record in records]
         if entries:
             self._batches.foresee(batch.id, entries)
         else:
             self._batches.advance(batch.id, ["previewing"], "previewed", self._clock())
 
-    def _selection(self, batch: Batch) -> Selection:
-        policy = self._policy()
-        return Criteria.model_validate_json(batch.criteria).selection(batch.created_at, policy.zone, policy.tables)
-
-    def _foreseen(self, batch: Batch, record: Record, change: Change | Kept) -> Entry:
+    def _foreseen(self, batch: Batch, record: Record, change: Change | Kept, policy: Policy) -> Entry:
         """What would happen to a record."""
         if isinstance(change, Kept):
             return Entry(customer_id=record.customer_id, change=None, outlook=_unmoved(record, change.rule, change.explanation))
         fact = self._fact(batch, record.customer_id, change)
-        return Entry(customer_id=record.customer_id, change=change, outlook=outlook(record, fact, self._policy()))
+        return Entry(customer_id=record.customer_id, change=change, outlook=outlook(record, fact, policy))
 
     def _fact(self, batch: Batch, customer_id: str, change: Change) -> Fact:
         now = self._clock()
@@ -170,7 +168,8 @@ class Runner:
             if done is not None and done.state == "applied":
                 log.info("mass change %s is applied: %d commands", batch.id, self._batches.tally(batch.id).written)
             return
-        decided = [self._decided(batch, entries[record.customer_id], record) for record in self._records(entries)]
+        policy = self._policy()
+        decided = [self._decided(batch, entries[record.customer_id], record, policy) for record in self._records(entries, policy)]
         sent = [each for each in decided if not each.acknowledged]
         if sent:
             self._batches.decide(batch.id, sent)  # so that whoever gives the batch up meanwhile can take them back
@@ -178,7 +177,7 @@ class Runner:
             self._publish([_message(fact) for fact in facts])
         self._batches.decide(batch.id, [replace(each, acknowledged=True) for each in decided])
 
-    def _decided(self, batch: Batch, entry: Entry, record: Record) -> Entry:
+    def _decided(self, batch: Batch, entry: Entry, record: Record, policy: Policy) -> Entry:
         """A record's entry once it is decided: what was seen beforehand happens, or nothing does.
 
         What is not ``acknowledged`` is to be written: again, where it is not known whether it was.
@@ -193,18 +192,17 @@ class Runner:
         if now != before:
             explanation = f"since the preview the record has changed from {before} to {now}"
             return replace(entry, outlook=_unmoved(record, "changed-since", explanation), written=False)
-        seen = self._foreseen(batch, record, entry.change)
+        seen = self._foreseen(batch, record, entry.change, policy)
         writes = seen.outlook.verdict.effective
         return replace(seen, written=writes, acknowledged=not writes)
 
     # ---------------------------------------------------------------------------------------- records
 
-    def _records(self, customers: Iterable[str]) -> Iterator[Record]:
-        """The records of some customers, one at a time: together they may be too long for memory."""
+    def _records(self, customers: Iterable[str], policy: Policy) -> Iterator[Record]:
+        """The records of some customers by the tables of a policy, one at a time: together they may be too long for memory."""
         shards: defaultdict[int, list[str]] = defaultdict(list)
         for customer in customers:
             shards[self._store.home(customer)].append(customer)
-        policy = self._policy()
         for shard, names in shards.items():
             for some in self._store.portions(shard, names):
                 for record in self._store.load(shard, some, policy).values():
@@ -213,7 +211,7 @@ class Runner:
     def verdicts(self, batch: Batch, entries: Sequence[Entry]) -> dict[str, Verdict]:
         """What came of the commands of a batch, as it is now; a customer whose record does not have it yet is left out."""
         ref, policy = FactRef(source=SOURCE, id=batch.id), self._policy()
-        records = self._records(entry.customer_id for entry in entries if entry.written)
+        records = self._records((entry.customer_id for entry in entries if entry.written), policy)
         known = ((record, record.known[ref].fact) for record in records if ref in record.known)
         return {record.customer_id: verdict for record, fact in known if (verdict := verdict_in(record, fact, policy)) is not None}
 
@@ -225,6 +223,10 @@ def pause_seconds(failures: int) -> float:
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _selection(batch: Batch, policy: Policy) -> Selection:
+    return Criteria.model_validate_json(batch.criteria).selection(batch.created_at, policy.zone, policy.tables)
 
 
 def _undone(entry: Entry, record: Record) -> Change | Kept:
