@@ -111,8 +111,10 @@ def parse(content: bytes, problems: list[Problem]) -> Tree | None:
 
 
 def _compose(text: str, problems: list[Problem]) -> Node | None:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # every anchor is a problem already
     try:
-        node: Node | None = YAML(typ="safe", pure=True).compose(text)
+        node: Node | None = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

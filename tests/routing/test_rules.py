@@ -241,6 +241,7 @@ def test_territories_after_one_that_takes_everything_are_never_tried() -> None:
         ("[" * 20_000, "rules.yaml:1:1 the file is nested too deeply"),
         ("#" * (FILE_BYTES_MAX + 1), "rules.yaml:1:1 the file has 262145 bytes, at most 262144 are read"),
         ("territories: &a [*a]\n", "rules.yaml:1:14 territories: anchors and aliases (& and *) are not supported: write it out"),
+        ("default: &a 1\npools: &a 2\n", "rules.yaml:2:8 pools: anchors and aliases (& and *) are not supported: write it out"),
         ("default: !!map x\n", "rules.yaml:1:10 default: the tag tag:yaml.org,2002:map is not supported"),
         ("default: !!python/name:os.system\n", "rules.yaml:1:10 default: the tag tag:yaml.org,2002:python/name:os.system is not supported"),
     ],
