@@ -96,6 +96,17 @@ def identity(headers: Headers, value: bytes) -> tuple[str, str] | None:
     return names if all(0 < len(name) <= NAME_MAX and not _CONTROL.search(name) for name in names) else None
 
 
+def type_of(headers: Headers, value: bytes) -> str | None:
+    """The type of an event, however wrong the rest of it may be; None where it says none."""
+    try:
+        named = _by_name(headers)
+        if _is_structured(named.get("content-type", b"application/json"), ""):
+            return _structured_decoder().decode(value).type
+        return named["ce_type"].decode()
+    except (Refusal, KeyError, ValueError, RecursionError):
+        return None
+
+
 def read_json(decoder: Decoder[T], value: bytes, root: str) -> T:
     """The JSON as what the decoder makes of it. Raises :class:`Refusal` with the path from ``root`` on."""
     try:

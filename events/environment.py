@@ -21,6 +21,7 @@ VARIABLES: Final = frozenset(
         "CURRENCY",
         "DATABASE",
         "DATA_DIR",
+        "DEAD_LETTER_DAYS",
         "DIRECTORY",
         "DIRECTORY_SECONDS",
         "FORECAST_PORT",

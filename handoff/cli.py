@@ -17,6 +17,7 @@ from handoff.commands import (
     config,
     customer,
     customers,
+    dead_letters,
     demo,
     doctor,
     explain,
@@ -53,6 +54,7 @@ app.command()(customer.customer)
 app.command()(customers.customers)
 app.add_typer(command.app, name="command")
 app.add_typer(mass_change.app, name="mass-change")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(forecast.forecast)
 app.command()(explain.explain)
 app.command()(process_map.process_map)

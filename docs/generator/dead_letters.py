@@ -28,12 +28,13 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "Bug": (
         "the code could not deal with the record, three times; the service is not ready (`/readyz`) as long as one waits",
-        "report it: the dead letter holds everything that is needed",
+        "report it with the letter, which holds everything that is needed; replay it with a release in which it is mended",
     ),
 }
 """The closed list: what it means, and the way out."""
 
 _HEADERS: Final = {
+    "dl_number": "the number of the letter: `handoff dead-letters show SERVICE/NUMBER`",
     "dl_topic": "the topic that the record lay on",
     "dl_partition": "its partition",
     "dl_offset": "its offset",
@@ -69,8 +70,25 @@ it. It is kept in the service's database and published on the service's topic: {
 The record on the topic has the original key, value, headers and timestamp, and besides:
 
 {headers}
-`handoff tail lifecycle.dead-letter --from-beginning` shows them, `handoff status` counts them. What to do about them is in
-[recover](../how-to/recover.md#dead-letters).
+`handoff dead-letters list` shows what waits, `handoff dead-letters show` one of them with its bytes, and `handoff status` counts them; over
+HTTP it is [the same](http.md#dead-letters). What to do about them is in [recover](../how-to/recover.md#dead-letters).
+
+## States
+
+| state | what it means |
+| --- | --- |
+| `waiting` | nobody has done anything about it; it is kept until somebody has |
+| `replayed` | it is published once more, where it came from: the original key, value and headers, in the original partition, and a header `dl_replay` with the service and the number of the letter. If it is refused again, that is a new letter which names the first one |
+| `dropped` | somebody has said that nothing is to be done, and why; it can be replayed all the same |
+
+A letter that was replayed or dropped is forgotten after `HANDOFF_DEAD_LETTER_DAYS` days. Before a replay the service is asked what would
+become of the record now, by the code that would take it in: only what would be accepted, or is known already, is replayed unless it is
+forced. Besides the errors above it may say:
+
+| error | what it means |
+| --- | --- |
+| `Overtaken` | what came after it about the customer was taken in, and it cannot be added any more: routing decides by the next change of the record, forecast needs its view [made anew](../how-to/recover.md#a-database-that-is-broken) |
+| `TooLarge` | with the header it would be larger than its topic takes; it is not replayed even if it is forced |
 
 ## Reasons
 

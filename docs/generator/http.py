@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from docs.generator.json_schema import words
 from docs.generator.markdown import code, json_code, link, prose, table
+from events.bus.letters.office import Office
 from services.forecast.api import create_app as forecast
 from services.forecast.domain import EXPLANATIONS
 from services.forecast.settings import Settings as ForecastSettings
@@ -29,9 +30,9 @@ and for wrong parameters `errors`, a list of `parameter` and `detail`.
 | status | when |
 |---|---|
 | 202 | what was posted is in Kafka; what it comes to is found out a moment later |
-| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, process map, a customer's record and timeline) |
+| 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, process map, a customer's record and timeline, dead letters) |
 | 400 | a body is empty, incomplete, or not JSON |
-| 404 | there is no such customer, deal or path |
+| 404 | there is no such customer, deal, dead letter or path |
 | 413, 415 | a body is too large, or of another content type |
 | 422 | a parameter is wrong, unknown or given twice, or nothing of a body can be accepted; `detail` says what would be right |
 | 503 | not ready (`/readyz`), the database cannot be asked, the directory was not read yet, too many wait for a process map, or Kafka does not acknowledge; where there is a `Retry-After`, the same may be sent again after so many seconds |
@@ -122,6 +123,31 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
     ("lifecycle", "/v1/process-map.svg"): (
         "`image/svg+xml`. [See how you really sell](../how-to/see-how-you-really-sell.md) explains the picture."
     ),
+    ("every service", "/v1/dead-letters"): (
+        "`dead_letters`, `next` (null on the last page), and `count` where it is asked for. A letter: `letter` (its name among those of"
+        " all services), `number`, `state` (waiting, replayed, dropped), `changed_at`, `error`, `path`, `reason`, `topic`, `partition`,"
+        " `offset`, `recorded_at`, `customer_id` (the key), `source`, `id` and `type` as far as the event says them, `bytes` (of its"
+        " value), `attempts`, `code_version`, `replay_of` (the first letter, where this is a replay that failed). With `ETag`. Or CSV"
+        " with these columns where `Accept` or `format` asks for it: the whole list then."
+    ),
+    ("every service", "/v1/dead-letters/groups"): (
+        "`by`, `groups` (the most frequent first), `more` (whether there are others), `count` (of letters, in all), `unpublished`. A"
+        " group: what its letters have in common (by reason `error`, `path` and `reason`), `count`, `first` and `last` (the log's time),"
+        " `newest` (a number)."
+    ),
+    ("every service", "/v1/dead-letters/{number}"): (
+        "as in the list, and `key`, `value` and `headers` (each `text`, null where it is none, and `base64`; headers with `name`),"
+        " `done` (each `act`, `at`, `actor`, `reason`, and of a replay `published`), `became` (the letters that its replays have"
+        " become), `verdict`: `outcome` (accepted, repeated, refused), `error`, `reason`, `path`."
+    ),
+    ("every service", "/v1/dead-letters/{number}/value"): "`application/octet-stream`.",
+    **{
+        ("every service", f"POST /v1/dead-letters/{act}"): (
+            "`dry_run`, `done` (to how many it was done, or would be), `kept` (how many stay as they are), `letters` (each `letter`,"
+            " `number`, `state` before, `done`, or `why` not, and `verdict`), `next` (null where there are no more)."
+        )
+        for act in ("replay", "drop")
+    },
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"
         " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
@@ -134,27 +160,34 @@ def applications() -> Mapping[str, FastAPI]:
     """The applications, for their OpenAPI alone: nothing is asked of them, so there is nothing behind them."""
     nothing: Any = None
     registry = CollectorRegistry()
+    office = Office(nothing, nothing, nothing, transient=(), now=time.time_ns)
     return {
         "lifecycle": lifecycle(
             *(nothing, nothing, nothing, registry),
             publisher=Publisher(nothing),
             mass=Resources(nothing, nothing, nothing, nothing, nothing),
+            office=office,
         ),
-        "routing": routing(nothing, nothing, nothing, registry),
-        "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns),
+        "routing": routing(nothing, nothing, nothing, registry, office),
+        "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns, office),
     }
 
 
 def page() -> str:
     """The page."""
     models: dict[str, Mapping[str, Any]] = {}
-    sections = [_service(name, app.openapi(), models) for name, app in applications().items()]
+    apps = {name: app.openapi() for name, app in applications().items()}
+    letters = [_route("every service", *each) for each in operations(apps["lifecycle"]) if each[1].startswith(_LETTERS)]
+    sections = [_service(name, openapi, models) for name, openapi in apps.items()]
     rules = table(("rule", "explanation"), ((code(rule), text) for rule, text in EXPLANATIONS.items()))
     parts = [f"### {name}\n\n{_model(schema)}" for name, schema in sorted(models.items())]
     return "\n".join(
         [
             _INTRODUCTION,
             *sections,
+            "## Dead letters\n\nThe same for every service, each with its own."
+            " How to: [recover](../how-to/recover.md#dead-letters).\n",
+            *letters,
             f"## Rules of the forecast\n\nThe first that applies decides, in this order.\n\n{rules}",
             "## What answers are made of\n",
             *parts,
@@ -172,12 +205,13 @@ def operations(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
 def _service(name: str, openapi: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> str:
     schemas = openapi.get("components", {}).get("schemas", {})
     models |= {key: schema for key, schema in schemas.items() if key not in ("HTTPValidationError", "ValidationError")}
-    routes = [_route(name, method, path, operation) for method, path, operation in operations(openapi) if path not in _COMMON]
+    routes = [_route(name, *each) for each in operations(openapi) if each[1] not in _COMMON and not each[1].startswith(_LETTERS)]
     common = ", ".join(code(path) for _, path, _ in operations(openapi) if path in _COMMON)
-    return "\n".join([f"## {name}\n\nBesides {common}:\n", *routes])
+    return "\n".join([f"## {name}\n\nBesides {common}, and {link('Dead letters')}:\n", *routes])
 
 
 _COMMON: Final = ("/livez", "/readyz", "/metrics", "/v1/status")
+_LETTERS: Final = "/v1/dead-letters"
 
 
 def _route(service: str, method: str, path: str, operation: Mapping[str, Any]) -> str:

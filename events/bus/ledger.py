@@ -1,62 +1,33 @@
 """The exactly-once frame: what a service writes beside its own data, in the same transaction.
 
-Three tables: how far each log has been read and by whom (``position``), the records that could not be taken in
-(``dead_letter``), how far each outgoing stream has been acknowledged (``relay``). The database row is the truth of
-progress; Kafka's committed offsets are not used.
+How far each log has been read and by whom (``position``), how far each outgoing stream has been acknowledged (``relay``), and the
+records that could not be taken in (:mod:`events.bus.letters`). The database row is the truth of progress; Kafka's committed
+offsets are not used.
 
 The fence: whoever is given a log writes its token into the row. Every later transaction compares position and token with what
 *this* ledger last wrote or claimed, and sets both. A worker that was frozen while another took over is refused as
 a whole, whatever its batch holds (comparing offsets alone lets an overlapping batch in).
 """
 
-import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Protocol
+from contextlib import contextmanager
+from typing import Final
 
 from msgspec import Struct
 
 from events.bus import PositionLost
-from events.bus.letters import headers_of
+from events.bus.cursor import Cursor, Dialect, Opens
+from events.bus.letters import DeadLetter, Letters
 from events.record import Message, Record, TopicPartition
 
-
-class Cursor(Protocol):
-    """The part of a DB-API cursor that is used."""
-
-    @property
-    def rowcount(self) -> int: ...
-    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
-    def executemany(self, sql: str, parameters: Any, /) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
-    def fetchone(self) -> Any: ...
-
-
-class Dialect(Struct, frozen=True):
-    """What databases do not have in common. The defaults are SQLite's, where only one transaction writes at a time."""
-
-    lock: str = ""
-    """The statement, with {} for a table, after which no other transaction writes to the table before this one ends."""
-    unanswered: tuple[type[Exception], ...] = ()
-    """What is raised where the database may have committed, and could not say so."""
-    wide_indexes: bool = True  # whether an index may hold long texts
+__all__ = ["Cursor", "DeadLetter", "Dialect", "Fenced", "Ledger", "Outgoing"]
 
 
 class Fenced(Exception):  # noqa: N818 - the name says what happened
     """Another worker owns the log now, or the row is not where this worker left it: stop, do not fight."""
-
-
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A record that could not be taken in. ``error`` is a stable class (Undecodable, Bug, ...), ``path`` is JSON's."""
-
-    record: Record
-    error: str
-    reason: str
-    path: str = ""
-    attempts: int = 1
 
 
 class Outgoing(Struct, frozen=True):
@@ -70,12 +41,6 @@ TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS position (
         topic TEXT NOT NULL, part INTEGER NOT NULL, identity TEXT NOT NULL, next BIGINT NOT NULL, owner TEXT NOT NULL,
         PRIMARY KEY (topic, part))""",
-    """CREATE TABLE IF NOT EXISTS dead_letter (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, part INTEGER NOT NULL, record_offset BIGINT NOT NULL,
-        timestamp BIGINT NOT NULL, key BLOB, value BLOB, headers TEXT NOT NULL,
-        error TEXT NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, attempts INTEGER NOT NULL, code_version TEXT NOT NULL,
-        resolved TEXT, UNIQUE (topic, part, record_offset))""",
-    "CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)",
     "CREATE TABLE IF NOT EXISTS relay (stream TEXT PRIMARY KEY, number BIGINT NOT NULL)",
 )
 ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)
@@ -83,11 +48,11 @@ ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)
 
 
 class Ledger:
-    """One worker's hold on the three tables. Thread-safe; ``begin`` opens a transaction that commits at its end, or rolls back."""
+    """One worker's hold on these tables. Thread-safe; ``begin`` opens a transaction that commits at its end, or rolls back."""
 
     def __init__(
         self,
-        begin: Callable[[], AbstractContextManager[Cursor]],
+        begin: Opens,
         *,
         service: str,
         code_version: str,
@@ -97,7 +62,6 @@ class Ledger:
         self._begin = begin
         self._dialect = dialect
         self._service = service
-        self._code_version = code_version
         self._identity = identity
         self.owner: Final = uuid.uuid4().hex
         self.lock: Final = threading.RLock()
@@ -105,10 +69,10 @@ class Ledger:
         self._next: dict[TopicPartition, int] = {}
         self._acknowledged: dict[str, int] = {}
         self._relayed: dict[str, int] | None = None
-        self._last_letters: dict[int, int] | None = None
         with self.lock, begin() as cursor:
             for table in TABLES:
                 cursor.execute(table)
+        self.letters: Final = Letters(begin, service=service, code_version=code_version, lock=self.lock, dialect=dialect)
 
     # ------------------------------------------------------------------------------------ ownership
 
@@ -137,7 +101,8 @@ class Ledger:
                             f" {self._service} with a new database"
                         )
             self._next.update(claimed)
-            self._relayed = self._last_letters = None  # another worker may have written them meanwhile
+            self._relayed = None  # another worker may have written them meanwhile
+            self.letters.forget()
         return claimed
 
     def release(self, places: Collection[TopicPartition]) -> None:
@@ -230,79 +195,15 @@ class Ledger:
 
     def bury(self, cursor: Cursor, letters: Sequence[DeadLetter]) -> None:
         """Write dead letters, within a transaction."""
-        if not letters:
-            return
-        self._last_letters = None
-        if self._dialect.lock:  # letters of one partition number may come from several workers, and are relayed by number
-            cursor.execute(self._dialect.lock.format("dead_letter"))
-        cursor.executemany(
-            "INSERT INTO dead_letter (topic, part, record_offset, timestamp, key, value, headers,"
-            " error, reason, path, attempts, code_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    *letter.record.place,
-                    letter.record.offset,
-                    letter.record.timestamp,
-                    letter.record.key,
-                    letter.record.value,
-                    json.dumps([(name, value.hex()) for name, value in letter.record.headers]),
-                    letter.error,
-                    letter.reason.replace("\0", "\\0"),  # PostgreSQL's texts have no such character
-                    letter.path.replace("\0", "\\0"),
-                    letter.attempts,
-                    self._code_version,
-                )
-                for letter in letters
-            ],
-        )
+        self.letters.bury(cursor, letters)
 
     def dead_letters(self) -> dict[str, int]:
         """How many dead letters wait for somebody, by error class."""
-        with self.lock, self._begin() as cursor:
-            cursor.execute("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
-            return dict(cursor.fetchall())
+        return self.letters.waiting()
 
-    def dead_letter_stream(self, partition: int, after: int, limit: int) -> list[Outgoing]:
-        """The dead letters of one partition number for ``<service>.dead-letter.v1``: original bytes, reasons in headers."""
-        if after >= self._last_letter(partition):
-            return []  # the relay asks every turn
-        with self.lock, self._begin() as cursor:
-            cursor.execute(
-                "SELECT number, topic, part, record_offset, timestamp, key, value, headers, error, reason, path, attempts,"
-                " code_version FROM dead_letter WHERE part = ? AND number > ? ORDER BY number LIMIT ?",
-                (partition, after, limit),
-            )
-            rows = cursor.fetchall()
-        return [Outgoing(row[0], (self._letter(row),)) for row in rows]
-
-    def _last_letter(self, partition: int) -> int:
-        with self.lock:
-            if self._last_letters is None:
-                with self._begin() as cursor:
-                    cursor.execute("SELECT part, max(number) FROM dead_letter GROUP BY part")
-                    self._last_letters = dict(cursor.fetchall())
-            return self._last_letters.get(partition, 0)
-
-    def _letter(self, row: Sequence[Any]) -> Message:
-        _, topic, part, offset, timestamp, key, value, headers, error, reason, path, attempts, code_version = row
-        why = {
-            "dl_topic": topic,
-            "dl_partition": part,
-            "dl_offset": offset,
-            "dl_error": error,
-            "dl_reason": reason,
-            "dl_path": path,
-            "dl_attempts": attempts,
-            "dl_code_version": code_version,
-        }
-        return Message(
-            topic=f"{self._service}.dead-letter.v1",
-            partition=0,
-            key=key,
-            value=value,
-            headers=(*headers_of(headers), *((name, str(text).encode()) for name, text in why.items())),
-            timestamp=timestamp,
-        )
+    def letter_stream(self, stream: str, after: int, limit: int) -> list[Outgoing]:
+        """Entries of a stream of letters, or of replays (:mod:`events.bus.letters.keeping`)."""
+        return [Outgoing(number, (message,)) for number, message in self.letters.outgoing(stream, after, limit)]
 
     # ---------------------------------------------------------------------------------------- relay
 

@@ -21,12 +21,12 @@ def letters(found: Mapping[str, Mapping[str, Letters]]) -> Outcome:
         return skipped("dead letters", "no service has written here yet")
     findings: list[Finding] = []
     for service, by_error in found.items():
-        look = f"`handoff tail {service}.dead-letter --from-beginning` shows them with their reasons"
+        look = f"`handoff dead-letters list service={service}` shows them with their reasons"
         for name, each in sorted(by_error.items()):
             some = f"{each.count:,} record{'s' if each.count != 1 else ''}"
             last = f"; the last is {each.place}: {_short(each.reason)}" if each.place else ""
             if name == BUG:
-                fix = f"{look}; report it with {service}'s log, and send them again to a version in which it is mended"
+                fix = f"{look}; report it with {service}'s log, and replay them with a version in which it is mended"
                 findings.append(error(f"{service} could not deal with {some} (a bug){last}", where=service, fix=fix))
             else:
                 fix = f"{look}; {_FIXES.get(name, 'have the sender correct them')}"

@@ -12,12 +12,12 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 from msgspec import Struct
 
+from events.bus.cursor import Cursor
 from events.bus.database import open_database
-from events.bus.ledger import Cursor
 from events.record import TopicPartition
 
 LOCK_SECONDS_MAX: Final = 1.0
-_TABLES: Final = {"position", "dead_letter"}
+_TABLES: Final = {"position", "letter"}
 _TABLES_OF_POSTGRES: Final = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
 _TABLES_OF_SQLITE: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
@@ -73,7 +73,7 @@ def _read(cursor: Cursor, tables: str) -> Stored | None:
     positions = {TopicPartition(topic, part): Noted(following, identity) for topic, part, following, identity in cursor.fetchall()}
     cursor.execute(
         "SELECT d.error, w.waiting, d.topic, d.part, d.record_offset, d.reason FROM dead_letter AS d JOIN"
-        " (SELECT max(number) AS last, count(*) AS waiting FROM dead_letter WHERE resolved IS NULL GROUP BY error) AS w"
+        " (SELECT max(number) AS last, count(*) AS waiting FROM letter WHERE state = 'waiting' GROUP BY error) AS w"
         " ON d.number = w.last"
     )
     letters = {

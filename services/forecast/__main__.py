@@ -17,6 +17,8 @@ from events.bus import PositionLost
 from events.bus.database import TRANSIENT, CannotOpen, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
+from events.bus.letters.forgetting import Forgetting
+from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
@@ -26,6 +28,7 @@ from services.forecast.api import create_app
 from services.forecast.directory import Directories, Refresher
 from services.forecast.inbound import GROUP, TOPICS, Inbound
 from services.forecast.metrics import Metrics, StateCollector
+from services.forecast.rehearsal import Rehearsal
 from services.forecast.settings import Settings
 from services.forecast.store import Store
 
@@ -82,13 +85,16 @@ def run(settings: Settings, listener: socket.socket) -> int:
     directories = Directories(lambda offset: bus.read(DIRECTORY.name, offset), lambda: bus.end_offsets([place])[place])
     refresher = Refresher(directories, settings.directory_seconds)
     registry.register(StateCollector(store, loop.progress, code_version))
-    app = create_app(store, directories, loop.progress, registry, settings, time.time_ns)
+    forgetting = Forgetting(store.ledger.letters, settings.dead_letter_days, transient=TRANSIENT)
+    rehearsal = Rehearsal(store, worker.read)
+    office = Office(store.ledger.letters, store.snapshot, rehearsal, transient=TRANSIENT, now=time.time_ns)
+    app = create_app(store, directories, loop.progress, registry, settings, time.time_ns, office)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    for thread in (http, refresher, watchdog):
+    for thread in (http, refresher, watchdog, forgetting):
         thread.start()
     try:
         loop.run()
@@ -98,6 +104,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     finally:
         server.should_exit = True
         watchdog.stop()
+        forgetting.stop()
         refresher.stop()
         http.join(timeout=5)
         store.close()

@@ -7,7 +7,9 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 
+from events.bus.letters.office import Office
 from events.bus.progress import Progress
+from events.web import dead_letters
 from events.web.conditional import form_of, respond
 from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
@@ -26,12 +28,18 @@ def create_app(
     registry: CollectorRegistry,
     settings: Settings,
     clock: Callable[[], int],
+    office: Office | None = None,
 ) -> FastAPI:
-    """The application. It reads; whatever changes a figure comes through Kafka. ``clock``: nanoseconds since 1970."""
+    """The application. It reads; whatever changes a figure comes through Kafka. ``clock``: nanoseconds since 1970.
+
+    Without an ``office`` there are no dead letters.
+    """
     app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(once)])
     problems.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
     app.include_router(health.router(store, directories, progress, registry))
+    if office is not None:
+        app.include_router(dead_letters.router(office))
     inquiry = Inquiry(store, directories, settings, clock)
 
     @app.get("/v1/pipeline", response_model=None, responses=_answers(Pipeline))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from events.bus.ledger import Cursor
+from events.bus.letters.keeping import waiting
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import Period
 from services.forecast.store import IN_FORCE, Moment, sliced
@@ -65,8 +66,7 @@ class Figures:
 
     def dead_letters(self) -> dict[str, int]:
         """How many dead letters wait for somebody, by error class."""
-        rows = self._rows("SELECT error, count(*) FROM dead_letter WHERE resolved IS NULL GROUP BY error")
-        return dict(rows)
+        return waiting(self._cursor)
 
     def last_due(self, as_of: int) -> int:
         """The latest instant up to ``as_of`` at which anything became true. While it is the same, time has changed no figure."""

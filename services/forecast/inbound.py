@@ -9,7 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import tzinfo
 from typing import Final, Literal, NamedTuple
 
-from events.bus.ledger import Cursor, DeadLetter, Ledger, Outgoing
+from events.bus.cursor import Cursor
+from events.bus.ledger import Ledger, Outgoing
+from events.bus.letters import DeadLetter
 from events.codec import Fact, Undecodable, decode
 from events.record import Record, TopicPartition
 from events.topics import LIFECYCLE
@@ -21,9 +23,6 @@ from services.forecast.view import Customer
 GROUP: Final = "forecast"
 """The name of the consumer group, which lag tools look for."""
 TOPICS: Final = (LIFECYCLE.name,)
-
-PENDING_COUNTED_MAX: Final = 1000
-"""More dead letters of one partition that wait to be published are not counted: any number says that it is not settled."""
 
 Outcome = Literal["applied", "held", "ignored", "repeated", "refused"]
 """Ignored: it says nothing about deals or statuses."""
@@ -124,10 +123,10 @@ class Inbound:
     # -------------------------------------------------------------------------- outgoing: dead letters
 
     def streams(self) -> Mapping[str, int]:
-        return self._ledger.relay_positions([f"dead-letter[{partition}]" for partition in sorted(self._ledger.owned())])
+        return self._ledger.relay_positions(self._ledger.letters.streams(sorted(self._ledger.owned())))
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        return self._ledger.dead_letter_stream(int(stream.removeprefix("dead-letter[").removesuffix("]")), after, limit)
+        return self._ledger.letter_stream(stream, after, limit)
 
     def acknowledged(self, stream: str, number: int) -> None:
         self._ledger.acknowledged(stream, number)
@@ -136,4 +135,4 @@ class Inbound:
         self._ledger.settle()
 
     def pending(self) -> int:
-        return sum(len(self.outgoing(stream, number, PENDING_COUNTED_MAX)) for stream, number in self.streams().items())
+        return self._ledger.letters.pending(self.streams())

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     minimum_probability: Annotated[
         int, Field(ge=0, le=100, description="Open deals below this probability (percent) do not count in a forecast.")
     ] = 0
+    dead_letter_days: Annotated[
+        int, Field(ge=1, le=36_500, description="How many days a dead letter that was replayed or dropped is kept.")
+    ] = 30
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     directory_seconds: Annotated[float, Field(gt=0, description="How often to look for a new version of the directory.")] = 1.0
     watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0

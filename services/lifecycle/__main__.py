@@ -19,6 +19,8 @@ from events.bus import PositionLost
 from events.bus.database import TRANSIENT, CannotOpen, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
+from events.bus.letters.forgetting import Forgetting
+from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
@@ -31,6 +33,7 @@ from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import Runner
 from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.publishing import Publisher
+from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
@@ -114,12 +117,20 @@ def run(settings: Settings, listener: socket.socket) -> int:
     batches = Batches(database)
     runner = Runner(batches, store, lambda: tables.policy, publisher.publish, time.time_ns)
     mass = Resources(store, batches, runner, lambda: tables.policy, time.time_ns)
-    app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass)
+    forgetting = Forgetting(store.ledger.letters, settings.dead_letter_days, transient=TRANSIENT)
+    office = Office(
+        store.ledger.letters,
+        database.read,
+        Rehearsal(store, tables),
+        transient=TRANSIENT,
+        now=time.time_ns,
+    )
+    app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass, office)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds, done=worker.done)
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
-    for thread in (publisher, runner, http, watchdog, looking):
+    for thread in (publisher, runner, http, watchdog, looking, forgetting):
         thread.start()
     try:
         loop.run()
@@ -132,6 +143,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         watchdog.stop()
         http.join(timeout=5)
         runner.stop()
+        forgetting.stop()
         publisher.close()
         looking.join(timeout=5)
         store.close()

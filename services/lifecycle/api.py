@@ -6,7 +6,9 @@ from collections.abc import Callable
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
+from events.bus.letters.office import Office
 from events.bus.progress import Progress
+from events.web import dead_letters
 from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
@@ -29,11 +31,12 @@ def create_app(
     publisher: Publisher | None = None,
     sweep: Sweep | None = None,
     mass: Resources | None = None,
+    office: Office | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> FastAPI:
     """The application. ``senders``: whose records had to be sent home; ``sweep``: the worker's; ``clock``: nanoseconds since 1970.
 
-    Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes.
+    Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes, without ``office`` no dead letters.
     """
     app = FastAPI(
         title="Handoff lifecycle",
@@ -55,5 +58,7 @@ def create_app(
         app.include_router(commands.router(commands.Desk(store, lambda: tables.policy, progress), publisher, counted))
     if mass is not None:
         app.include_router(mass_change.router(mass))
+    if office is not None:
+        app.include_router(dead_letters.router(office))
     app.include_router(records.router(store, lambda: tables.policy))
     return app

@@ -21,6 +21,9 @@ from services.lifecycle.sweep import Sweep
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
+_STREAM: Final = "lifecycle["
+"""The stream of a shard's events, but for its number."""
+
 
 class Inbound:
     """The worker of :class:`events.bus.loop.Loop` for lifecycle. ``clock``: nanoseconds since 1970, read for ticks only."""
@@ -135,14 +138,13 @@ class Inbound:
 
     def streams(self) -> Mapping[str, int]:
         owned = sorted(self._ledger.owned())
-        names = [f"{kind}[{shard}]" for shard in owned for kind in ("lifecycle", "dead-letter")]
-        return self._ledger.relay_positions(names)
+        names = [f"{_STREAM}{shard}]" for shard in owned]
+        return self._ledger.relay_positions([*names, *self._ledger.letters.streams(owned)])
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        kind, _, rest = stream.partition("[")
-        shard = int(rest[:-1])
-        if kind == "dead-letter":
-            return self._ledger.dead_letter_stream(shard, after, limit)
+        if self._ledger.letters.carries(stream):
+            return self._ledger.letter_stream(stream, after, limit)
+        shard = _shard_of(stream)
         last = self._last_of(shard)
         if after >= last:
             return []
@@ -162,13 +164,11 @@ class Inbound:
         return self._ledger.committed, self.sweep.progress.records
 
     def pending(self) -> int:
-        pending = self.sweep.pending()
-        for stream, number in self.streams().items():
-            kind, _, rest = stream.partition("[")
-            if kind == "lifecycle":
-                pending += max(0, self._last_of(int(rest[:-1])) - number)
-            else:
-                pending += len(self._ledger.dead_letter_stream(int(rest[:-1]), number, 1000))
+        streams, letters = self.streams(), self._ledger.letters
+        pending = self.sweep.pending() + letters.pending(streams)
+        for stream, number in streams.items():
+            if not letters.carries(stream):
+                pending += max(0, self._last_of(_shard_of(stream)) - number)
         return pending
 
     def _last_of(self, shard: int) -> int:
@@ -191,3 +191,7 @@ class Inbound:
             work.wakes[wake.customer_id] = (shard, None)
             work.followed[shard] = None  # or a worker that lost it could forget a waking that the next one has noted meanwhile
         self._write([], work)
+
+
+def _shard_of(stream: str) -> int:
+    return int(stream.removeprefix(_STREAM)[:-1])

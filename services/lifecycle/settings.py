@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     ticks: Annotated[
         bool, Field(description="Whether time passes by this machine's clock; not where facts are simulated, and ticks with them.")
     ] = True
+    dead_letter_days: Annotated[
+        int, Field(ge=1, le=36_500, description="How many days a dead letter that was replayed or dropped is kept.")
+    ] = 30
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     cache_records: Annotated[int, Field(ge=0, description="How many customer records are kept in memory.")] = 20_000
     cache_facts: Annotated[

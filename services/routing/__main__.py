@@ -14,8 +14,10 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import BusError
-from events.bus.database import CannotOpen, open_database
+from events.bus.database import TRANSIENT, CannotOpen, open_database
 from events.bus.kafka import KafkaBus
+from events.bus.letters.forgetting import Forgetting
+from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
@@ -29,6 +31,7 @@ from services.routing.inbound import Match
 from services.routing.metrics import Counters, StateCollector
 from services.routing.progress import both
 from services.routing.publication import Reference
+from services.routing.rehearsal import Rehearsal
 from services.routing.settings import Settings
 from services.routing.store import Store
 from services.routing.transport import Worker
@@ -93,7 +96,11 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
         return both([match.loop.progress, desk.loop.progress])
 
     registry.register(StateCollector(progress, store.ledger.dead_letters))
-    server = uvicorn.Server(uvicorn.Config(create_app(store, reference, progress, registry), log_config=None, access_log=False))
+    letters = store.ledger.letters
+    forgetting = Forgetting(letters, settings.dead_letter_days, transient=TRANSIENT)
+    office = Office(letters, store.read, Rehearsal(store, reference), transient=TRANSIENT, now=time.time_ns)
+    app = create_app(store, reference, progress, registry, office)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True).start()
     watchdog = Watchdog(progress, settings.watchdog_seconds)
     try:
@@ -101,7 +108,7 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
         if (why := reference.unusable()) is not None:
             log.error("%s", why)
             return 2
-        app = topology(
+        flow = topology(
             Floor([match, desk]),
             reference,
             servers=settings.kafka,
@@ -109,13 +116,15 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
             folder=settings.data_dir / "faust",
         )
         watchdog.start()
-        return Worker(app).run()
+        forgetting.start()
+        return Worker(flow).run()
     except LookupError as error:
         log.error("%s", error)
         return 1
     finally:
         server.should_exit = True
         watchdog.stop()
+        forgetting.stop()
         for hop in (match, desk):
             hop.loop.close()
         store.close()

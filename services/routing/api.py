@@ -9,7 +9,9 @@ from fastapi import Depends, FastAPI, HTTPException, Path
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
+from events.bus.letters.office import Office
 from events.bus.progress import Progress
+from events.web import dead_letters
 from services.routing import health, problems
 from services.routing.outbound import published
 from services.routing.publication import Reference
@@ -25,11 +27,19 @@ class Json(Response):
         return msgspec.json.encode(content)
 
 
-def create_app(store: Store, reference: Reference, progress: Callable[[], Progress], registry: CollectorRegistry) -> FastAPI:
-    """The application."""
+def create_app(
+    store: Store,
+    reference: Reference,
+    progress: Callable[[], Progress],
+    registry: CollectorRegistry,
+    office: Office | None = None,
+) -> FastAPI:
+    """The application. Without an ``office`` there are no dead letters."""
     app = FastAPI(title="Handoff routing", version="1", docs_url=None, redoc_url=None, default_response_class=Json)
     problems.install(app)
     app.include_router(health.router(store, reference, progress, registry))
+    if office is not None:
+        app.include_router(dead_letters.router(office))
 
     @app.get("/v1/assignments/{customer_id:path}", dependencies=[Depends(problems.no_parameters)])
     def assignments(customer_id: Annotated[str, Path(min_length=1, max_length=200)]) -> Json:

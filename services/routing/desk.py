@@ -8,7 +8,8 @@ from collections import Counter as Tally
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from events.bus.ledger import DeadLetter, Outgoing
+from events.bus.ledger import Outgoing
+from events.bus.letters import DeadLetter
 from events.codec import Undecodable, decode
 from events.record import Record, TopicPartition
 from events.requests import RecordMatched, Request
@@ -97,8 +98,7 @@ class Desk:
         if self._state is None:
             return 0
         acknowledged = self._ledger.relay_positions([STREAM, _LETTERS])
-        letters = self._ledger.dead_letter_stream(0, acknowledged[_LETTERS], 1000)
-        return self._last - acknowledged[STREAM] + len(letters)
+        return self._last - acknowledged[STREAM] + self._ledger.letters.pending(acknowledged)
 
 
 class _Batch:

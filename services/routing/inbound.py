@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from events.bus import Bus, BusError, Producer
-from events.bus.ledger import DeadLetter, Ledger, Outgoing
+from events.bus.ledger import Ledger, Outgoing
+from events.bus.letters import DeadLetter
 from events.bus.versions import Known
 from events.codec import Undecodable, decode, encode
 from events.facts import Data
@@ -26,8 +27,8 @@ SOURCE: Final = "handoff/match"
 """``ce_source`` of requests."""
 ACKNOWLEDGED_SECONDS_MAX: Final = 10.0
 
-_READ: Final = {name: data for name, data in LIFECYCLE.types.items() if data in {StatusChanged, RecordChanged, HandoffProgressed}}
-_PASSED_OVER: Final = frozenset(name.encode() for name in LIFECYCLE.types if name not in _READ)
+READ: Final = {name: data for name, data in LIFECYCLE.types.items() if data in {StatusChanged, RecordChanged, HandoffProgressed}}
+_PASSED_OVER: Final = frozenset(name.encode() for name in LIFECYCLE.types if name not in READ)
 _TYPES: Final = {data: name for name, data in REQUEST.types.items()}
 
 
@@ -75,9 +76,9 @@ class Match:
         requests: list[Message] = []
         letters: list[DeadLetter] = []
         for record in fresh:
-            if dict(record.headers).get("ce_type") in _PASSED_OVER:
+            if is_passed_over(record):
                 continue
-            fact = decode(record, _READ)
+            fact = decode(record, READ)
             if isinstance(fact, Undecodable):
                 letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
                 continue
@@ -117,10 +118,10 @@ class Match:
     # ------------------------------------------------------------------------------------------ relay
 
     def streams(self) -> Mapping[str, int]:
-        return self._ledger.relay_positions([f"dead-letter[{partition}]" for partition in sorted(self._owned)])
+        return self._ledger.relay_positions(self._ledger.letters.streams(sorted(self._owned)))
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        return self._ledger.dead_letter_stream(int(stream.removeprefix("dead-letter[").removesuffix("]")), after, limit)
+        return self._ledger.letter_stream(stream, after, limit)
 
     def acknowledged(self, stream: str, number: int) -> None:
         self._ledger.acknowledged(stream, number)
@@ -129,7 +130,12 @@ class Match:
         self._ledger.settle()
 
     def pending(self) -> int:
-        return sum(len(self.outgoing(stream, number, 1000)) for stream, number in self.streams().items())
+        return self._ledger.letters.pending(self.streams())
+
+
+def is_passed_over(record: Record) -> bool:
+    """Whether a record says by its type alone that it does not concern routing."""
+    return dict(record.headers).get("ce_type") in _PASSED_OVER
 
 
 def request_of(message: Data, rules: Known[RuleSet]) -> Request | None:

@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from events.web.parameters import wrong_parameters
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -39,9 +41,9 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
     return response
 
 
-async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [{"parameter": ".".join(map(str, each["loc"][1:])), "detail": each["msg"]} for each in error.errors()]
+    errors = wrong_parameters(request, error)
     detail = "; ".join(f"{each['parameter']}: {each['detail']}" for each in errors)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 

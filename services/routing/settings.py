@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     directory: Annotated[Path, Field(description="Your directory of reps; looked at every second, published when it changes.")] = (
         DEFAULTS / "directory.yaml"
     )
+    dead_letter_days: Annotated[
+        int, Field(ge=1, le=36_500, description="How many days a dead letter that was replayed or dropped is kept.")
+    ] = 30
     instance: Annotated[str, Field(description="The name of this worker: stable over restarts, unique in the group.")] = "1"
     watchdog_seconds: Annotated[float, Field(gt=0, description="The process ends when nothing has moved for so long.")] = 60.0
 

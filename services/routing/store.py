@@ -11,9 +11,10 @@ from typing import Final
 import msgspec
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
+from events.bus.cursor import Cursor
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
-from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
+from events.bus.ledger import Fenced, Ledger, Outgoing
 from services.routing.domain.story import (
     Assigned,
     Confirmed,
@@ -57,6 +58,7 @@ class Store:
 
     def __init__(self, database: Database | Path | str, *, code_version: str, identity: Callable[[str], str] = str) -> None:
         self._database = SQLite(database) if isinstance(database, Path | str) else database
+        self.read: Final = self._database.read
         self._names = {event: name for name, event in NAMES.items()}
         self._decoders = {name: msgspec.json.Decoder(event) for name, event in NAMES.items()}
         self._encoder = msgspec.json.Encoder(order="deterministic")

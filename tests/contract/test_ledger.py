@@ -11,8 +11,10 @@ import pytest
 from eventsourcing.persistence import IntegrityError, OperationalError
 
 from events.bus import PositionLost
+from events.bus.cursor import Cursor, Dialect
 from events.bus.database import open_database
-from events.bus.ledger import Cursor, DeadLetter, Dialect, Fenced, Ledger
+from events.bus.ledger import Fenced, Ledger
+from events.bus.letters import DeadLetter
 from events.record import Message, Record, TopicPartition
 from tests.events.bus.toy import Database
 
@@ -220,7 +222,7 @@ def test_dead_letters_keep_the_bytes_and_say_why(make: Make) -> None:
         ledger.bury(cursor, [DeadLetter(record=elsewhere, error="Bug", reason="boom", attempts=3)])
         ledger.bury(cursor, [DeadLetter(record=last, error="Undecodable", reason="again")])
     assert ledger.dead_letters() == {"Undecodable": 2, "Bug": 1}
-    outgoing = ledger.dead_letter_stream(0, 0, 10)
+    outgoing = ledger.letter_stream("dead-letter[0]", 0, 10)
     assert [entry.number for entry in outgoing] == [1, 3]
     assert outgoing[0].messages == (
         Message(
@@ -229,6 +231,7 @@ def test_dead_letters_keep_the_bytes_and_say_why(make: Make) -> None:
             value=b"v0",
             headers=(
                 ("h", b"\xff\x00"),
+                ("dl_number", b"1"),
                 ("dl_topic", b"in"),
                 ("dl_partition", b"0"),
                 ("dl_offset", b"0"),
@@ -242,10 +245,10 @@ def test_dead_letters_keep_the_bytes_and_say_why(make: Make) -> None:
             timestamp=record.timestamp,
         ),
     )
-    assert [entry.number for entry in ledger.dead_letter_stream(0, 1, 10)] == [3]
-    assert [entry.number for entry in ledger.dead_letter_stream(0, 0, 1)] == [1]
-    assert [entry.messages[0].value for entry in ledger.dead_letter_stream(1, 0, 10)] == [b"v0"]
-    assert make().dead_letter_stream(0, 0, 10) == outgoing
+    assert [entry.number for entry in ledger.letter_stream("dead-letter[0]", 1, 10)] == [3]
+    assert [entry.number for entry in ledger.letter_stream("dead-letter[0]", 0, 1)] == [1]
+    assert [entry.messages[0].value for entry in ledger.letter_stream("dead-letter[1]", 0, 10)] == [b"v0"]
+    assert make().letter_stream("dead-letter[0]", 0, 10) == outgoing
 
 
 def test_a_tombstone_without_a_key_can_be_buried(make: Make) -> None:
@@ -254,9 +257,9 @@ def test_a_tombstone_without_a_key_can_be_buried(make: Make) -> None:
     bare = Record(*PLACE, 0, 0, None, None)
     with ledger.transaction([bare]) as cursor:
         ledger.bury(cursor, [DeadLetter(record=bare, error="Undecodable", reason="empty")])
-    message = ledger.dead_letter_stream(0, 0, 1)[0].messages[0]
+    message = ledger.letter_stream("dead-letter[0]", 0, 1)[0].messages[0]
     assert (message.key, message.value) == (None, None)
-    assert message.headers[0] == ("dl_topic", b"in")
+    assert message.headers[0] == ("dl_number", b"1")
 
 
 def test_relay_positions_are_saved_with_the_next_transaction(make: Make) -> None:
@@ -317,7 +320,7 @@ def test_a_reason_may_hold_what_no_text_of_a_database_does(make: Make) -> None:
     (record,) = records(0, 1)
     with ledger.transaction([record]) as cursor:
         ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason="a\0b", path="$\0")])
-    why = dict(ledger.dead_letter_stream(0, 0, 1)[0].messages[0].headers)
+    why = dict(ledger.letter_stream("dead-letter[0]", 0, 1)[0].messages[0].headers)
     assert (why["dl_reason"], why["dl_path"]) == (b"a\\0b", b"$\\0")
 
 

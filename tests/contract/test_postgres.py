@@ -10,7 +10,8 @@ import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
 
 from events.bus.database import CannotOpen, Database, EventTable, open_database
-from events.bus.ledger import DeadLetter, Ledger
+from events.bus.ledger import Ledger
+from events.bus.letters import DeadLetter
 from events.record import Record, TopicPartition
 from tests.postgres import PASSWORD, PostgresServer
 
@@ -113,7 +114,7 @@ def test_dead_letters_of_one_number_are_in_the_order_of_commits(
 
     bury(slow, places[0], start_the_other)
     thread.join()
-    letters = ledger(TopicPartition("more", 0)).dead_letter_stream(0, 0, 10)
+    letters = ledger(TopicPartition("more", 0)).letter_stream("dead-letter[0]", 0, 10)
     assert [letter.messages[0].value for letter in letters] == [b"slow", b"quick"]
 
 

@@ -305,7 +305,7 @@ def test_a_bug_is_one_dead_letter_and_not_ready(forecast: Forecast) -> None:
     assert {check["name"] for check in response.json()["checks"] if not check["ok"]} == {"bugs"}
 
 
-@pytest.mark.parametrize("table", ["position", "dead_letter", "customer", "deal_history"])
+@pytest.mark.parametrize("table", ["position", "dead_letter", "letter_count", "customer", "deal_history"])
 def test_a_broken_database_is_told_and_no_record_pays_for_it(forecast: Forecast, table: str) -> None:
     forecast.settle()
     with closing(open_database(forecast.settings.database, forecast.path, schema="forecast")) as database:
@@ -319,7 +319,7 @@ def test_a_broken_database_is_told_and_no_record_pays_for_it(forecast: Forecast,
         assert response.status_code == 503
         troubled = {check["name"]: check["detail"] for check in response.json()["checks"] if not check["ok"]}
         assert re.search(f'no such table: {table}|relation "{table}" does not exist', troubled["bus"])
-        assert ("database" in troubled) == (table == "dead_letter")
+        assert ("database" in troubled) == (table == "letter_count")
         assert "bugs" not in troubled
         pipeline = forecast.http.get("/v1/pipeline")
         assert pipeline.status_code == (503 if table in ("deal_history", "position") else 200)

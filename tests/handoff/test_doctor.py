@@ -299,7 +299,7 @@ def test_dead_letters_and_a_bug_among_them(checked: Callable[..., Any], data_dir
     assert (bug["severity"], refused["severity"]) == ("error", "warning")
     assert bug["what"] == "forecast could not deal with 1 record (a bug); the last is crm.lead.v1[0] at 1: reason 1"
     assert refused["what"] == "forecast refused 2 records (Undecodable); the last is crm.lead.v1[0] at 2: reason 2"
-    assert "`handoff tail forecast.dead-letter --from-beginning`" in refused["fix"]
+    assert "`handoff dead-letters list service=forecast`" in refused["fix"]
 
 
 def test_dead_letters_of_a_service_on_another_machine(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:

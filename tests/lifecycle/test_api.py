@@ -101,7 +101,7 @@ def test_a_parameter_that_does_not_exist(http: TestClient) -> None:
     assert answer.json()["errors"] == [{"parameter": "asof", "detail": detail}]
 
 
-@pytest.mark.parametrize("table", ["position", "dead_letter", "wake", "shard_{shard:03d}_events"])
+@pytest.mark.parametrize("table", ["position", "dead_letter", "letter_count", "wake", "shard_{shard:03d}_events"])
 def test_a_broken_database_is_told_and_no_record_pays_for_it(lifecycle: Any, http: TestClient, table: str) -> None:
     lifecycle.settle()
     table = table.format(shard=murmur2(b"acme", SHARDS))
@@ -116,9 +116,9 @@ def test_a_broken_database_is_told_and_no_record_pays_for_it(lifecycle: Any, htt
     assert answer.status_code == 503
     troubled = {check["name"]: check["detail"] for check in answer.json()["checks"] if not check["ok"]}
     assert re.search(f'no such table: {table}|relation "(lifecycle.)?{table}" does not exist', troubled["bus"])
-    assert ("database" in troubled) == (table == "dead_letter")
+    assert ("database" in troubled) == (table == "letter_count")
     assert http.get("/v1/customers/acme").status_code == (503 if table.startswith("shard") else 404)
-    assert http.get("/v1/status").status_code == (503 if table == "dead_letter" else 200)
+    assert http.get("/v1/status").status_code == (503 if table == "letter_count" else 200)
     assert "bugs" not in troubled
     with lifecycle.store.ledger.transaction() as cursor:
         cursor.execute(f"ALTER TABLE lost RENAME TO {table}")

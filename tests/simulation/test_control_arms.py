@@ -42,7 +42,7 @@ def test_a_failure_becomes_a_short_story_that_tells_what_broke() -> None:
     for part in (
         f"seed {seed}: ",
         "published to ",
-        "is not answered by its database when all is written, before the commit",
+        "lifecycle-1 is not answered by its database ",
         "broken: every accepted input is reflected exactly once",
         "was lost",
         f"make simulate SEED={seed} SEEDS=1",

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from events.bus import Bus
-from events.bus.ledger import DeadLetter, Ledger, Outgoing
+from events.bus.ledger import Ledger, Outgoing
+from events.bus.letters import DeadLetter
 from events.record import Message, Record, TopicPartition
 
 TABLES = """
@@ -81,11 +82,11 @@ class Toy:
 
     def streams(self) -> Mapping[str, int]:
         numbers = sorted(self.ledger.owned())
-        return self.ledger.relay_positions([f"{kind}[{number}]" for kind in ("out", "dead-letter") for number in numbers])
+        return self.ledger.relay_positions([*(f"out[{number}]" for number in numbers), *self.ledger.letters.streams(numbers)])
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
-        if stream.startswith("dead-letter"):
-            return self.ledger.dead_letter_stream(int(stream[12:-1]), after, limit)
+        if self.ledger.letters.carries(stream):
+            return self.ledger.letter_stream(stream, after, limit)
         with self.ledger.lock, self.database.begin() as cursor:
             cursor.execute(
                 "SELECT number, key, value FROM entry WHERE stream = ? AND number > ? ORDER BY number LIMIT ?",
@@ -105,15 +106,13 @@ class Toy:
         self.ledger.settle()
 
     def pending(self) -> int:
-        count, streams = 0, self.streams()
+        streams = self.streams()
+        count = self.ledger.letters.pending(streams)
         with self.ledger.lock, self.database.begin() as cursor:
             for stream, after in streams.items():
-                kind, number = stream[:-1].split("[")
-                if kind == "out":
+                if stream.startswith("out"):
                     cursor.execute("SELECT count(*) FROM entry WHERE stream = ? AND number > ?", (stream, after))
-                else:
-                    cursor.execute("SELECT count(*) FROM dead_letter WHERE part = ? AND number > ?", (int(number), after))
-                count += cursor.fetchone()[0]
+                    count += cursor.fetchone()[0]
         return count
 
     def _take(self, cursor: sqlite3.Cursor, record: Record) -> None:
