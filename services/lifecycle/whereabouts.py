@@ -26,7 +26,7 @@ from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.effects import at_arrival
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes
 from services.lifecycle.store import Store
-from services.lifecycle.trace import Name
+from services.lifecycle.trace import FOUND_MAX, Name
 
 STATES: Final = ("taken in", "on its way", "refused")
 """What becomes of an event; of several of one name the first that one of them is in is told."""
@@ -89,7 +89,8 @@ def _answer(store: Store, now: Progress, name: Name, customer_id: str | None) ->
         return problems.problem(HTTPStatus.NOT_FOUND, f"{_whose(name, customer_id)}: {wait(now)}", **lag)
     states = {each["state"] for each in found}
     state = next(each for each in STATES if each in states)
-    body = encode({"source": name[0], "id": name[1], "state": state, "found": found, **lag})
+    more = customer_id is None and len(found) >= FOUND_MAX  # as after a mass change, whose commands all have its id
+    body = encode({"source": name[0], "id": name[1], "state": state, "found": found, "more": more, **lag})
     return Response(body, media_type="application/json")
 
 
@@ -104,7 +105,7 @@ def wait(now: Progress) -> str:
         return f"the service is {now.state} and reads nothing now ({now.error or 'it waits for its partitions'}): ask again later"
     if now.lag:
         return f"{now.lag} records wait to be read or published: ask again in a moment"
-    return "and nothing waits to be read, so it is not in Kafka under this source and id (they are compared letter by letter)"
+    return "nothing waits to be read, so it is not in Kafka under this source and id (they are compared letter by letter)"
 
 
 def whereabouts(store: Store, name: Name, customer_id: str | None = None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from events.bus.partitioner import murmur2
 from events.facts import LeadCreated, LeadUpdated, OpportunityCreated, StatusSet
 from events.record import Message
 from services.lifecycle.api import create_app
+from services.lifecycle.trace import FOUND_MAX
 from tests.lifecycle.harness import SHARDS, Lifecycle
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
@@ -84,6 +85,18 @@ def test_several_customers_may_have_an_event_of_one_name(lifecycle: Any, http: T
     lifecycle.settle()
     assert [each["customer_id"] for each in ask(http, "crm", "1")["found"]] == ["a", "b"]
     assert [each["customer_id"] for each in ask(http, "crm", "1", customer_id="b")["found"]] == ["b"]
+    assert not ask(http, "crm", "1")["more"]
+
+
+def test_of_very_many_of_one_name_some_are_told_and_that_there_are_more(lifecycle: Any, http: TestClient) -> None:
+    for number in range(FOUND_MAX + 1):
+        lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=f"c{number:03}"), DAY_1, id="batch")
+    lifecycle.settle()
+    told = ask(http, "crm", "batch")
+    assert (len(told["found"]), told["more"]) == (FOUND_MAX, True)
+    for customer in ("c000", f"c{FOUND_MAX}"):
+        told = ask(http, "crm", "batch", customer_id=customer)
+        assert ([each["customer_id"] for each in told["found"]], told["more"]) == ([customer], False)
     assert "of customer 'c'" in ask(http, "crm", "1", 404, customer_id="c")["detail"]
 
 
@@ -150,7 +163,7 @@ def test_what_is_not_known_says_whether_to_wait(lifecycle: Any, http: TestClient
     lifecycle.settle()
     told = ask(http, "crm", "1", 404)
     assert told["lag"] == 0
-    assert told["detail"].startswith("no event '1' of source 'crm' has been taken in or refused: and nothing waits")
+    assert told["detail"].startswith("no event '1' of source 'crm' has been taken in or refused: nothing waits")
     lifecycle.publish("crm.lead.created.v1", lead(), DAY_1, id="1")
     told = ask(http, "crm", "1", 404)
     assert (told["lag"], "ask again in a moment" in told["detail"]) == (1, True)
