@@ -69,17 +69,17 @@ class Desk:
         found = self._plain(request, body) if _is_plain(request) else self._event(request, body)
         if not create:
             self._must_know(found.fact.customer_id)
-        first = self._first(found.fact, keyed=_is_plain(request) and KEY in request.headers)
+        first = self._first(found.fact, plain=_is_plain(request))
         if first is None or (first.type, first.data) != (found.fact.type, found.fact.data):
             name = f"another command of {found.fact.customer_id!r} is called {found.fact.id!r}"
             raise _unprocessable(f"{name}: give this one an id of its own")
         return found if first.occurred_at == found.fact.occurred_at else self._as_it_was(found, first)
 
-    def _first(self, fact: Fact, *, keyed: bool) -> Fact | None:
+    def _first(self, fact: Fact, *, plain: bool) -> Fact | None:
         """What was said first under the name of a command: this, if nothing was; None where it was something else."""
         known = stored(self.store, fact)
         try:
-            return self.remembered.first(known or (self.store.keys.first(fact) if keyed else fact))
+            return self.remembered.first(known or (self.store.keys.first(fact) if plain else fact))
         except Taken:
             return None
 

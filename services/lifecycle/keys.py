@@ -1,20 +1,18 @@
-"""When a command was given under a key (``Idempotency-Key``), and which: so that every worker, and every restart, knows it again.
+"""When a plain command was given under its id (`Idempotency-Key`), and which, for every worker and after every restart.
 
 A plain command has the time of the server, and the same command with another time would be another fact of the same identity. So
-the first time under a key counts, and it is written down before the command is sent. Once it is taken in, it is known from what is
-stored; what no topic holds any more needs no key.
+the first time under an id counts, and it is written down before the command is sent. Once it is taken in, it is known from what is
+stored; what no topic holds any more is forgotten.
 """
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Final
 
 from msgspec.structs import replace
 
-from events.bus.ledger import Cursor
 from events.codec import Fact, content
 from events.values import NANOSECONDS
+from services.lifecycle.views import Opens
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS command_key (
@@ -27,14 +25,15 @@ KEPT: Final = 30 * 24 * 3600 * NANOSECONDS
 
 
 class Taken(Exception):  # noqa: N818 - the name says what is the case
-    """Another command was given under the key."""
+    """Another command was given under the id."""
 
 
 class Keys:
     """The table. Thread-safe."""
 
-    def __init__(self, begin: Callable[[], AbstractContextManager[Cursor]]) -> None:
+    def __init__(self, begin: Opens, read: Opens) -> None:
         self._begin = begin
+        self._read = read
 
     def first(self, fact: Fact) -> Fact:
         """A command with the time that it got first under its id. Raises ``Taken``."""
@@ -50,3 +49,12 @@ class Keys:
         if first != said:
             raise Taken
         return replace(fact, occurred_at=at)
+
+    def given(self, id_: str, customer_id: str | None) -> bool:
+        """Whether a command of that id was given: of one customer, or of any."""
+        if "\0" in f"{id_}{customer_id}":  # PostgreSQL cannot be asked that, no id has it
+            return False
+        whose, values = ("", ()) if customer_id is None else (" AND customer_id = ?", (customer_id,))
+        with self._read() as cursor:
+            cursor.execute(f"SELECT 1 FROM command_key WHERE id = ?{whose} LIMIT 1", (id_, *values))
+            return cursor.fetchone() is not None

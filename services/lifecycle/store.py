@@ -61,7 +61,7 @@ class Store:
             with self._begin() as cursor:
                 for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, *keys.TABLES, views.TABLE):
                     cursor.execute(statement)
-            self.keys: Final = Keys(self._begin)
+            self.keys: Final = Keys(self._begin, self._read)
             self.traces: Final = Traces(self._begin, self._read, self._tables)
             self.ledger: Final = Ledger(
                 self._begin, service="lifecycle", code_version=code_version, identity=identity, dialect=self.database.dialect

@@ -22,7 +22,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.verdicts import verdict_of
 from services.lifecycle.effects import at_its_place
 from services.lifecycle.mapper import FORWARDED, from_bytes
-from services.lifecycle.plain_commands import COMMANDS
+from services.lifecycle.plain_commands import COMMANDS, SOURCE
 from services.lifecycle.store import Store
 from services.lifecycle.trace import Name
 from services.lifecycle.whereabouts import wait
@@ -62,7 +62,8 @@ def told(store: Store, policy: Policy, now: Progress, name: Name, customer_id: s
     ]
     if letters:
         return _body(name, _buried(letters[0]), now)
-    if pending is not None or any(topic == FORWARDED for _, _, topic in rows):
+    given = name[0] == SOURCE and store.keys.given(name[1], customer_id)  # perhaps at another worker
+    if pending is not None or given or any(topic == FORWARDED for _, _, topic in rows):
         said = {} if pending is None else _said(pending)
         return _body(name, {**said, "verdict": "pending", "explanation": wait(now)}, now)
     detail = f"no command {name[1]!r} of source {name[0]!r} has been taken in or refused: {wait(now)}"

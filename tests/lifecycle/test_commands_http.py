@@ -234,6 +234,9 @@ def test_one_key_at_two_workers_within_a_moment_is_one_command(clocked: Any, htt
     publisher.start()
     other = TestClient(create_app(store, clocked.tables, clocked.loop.progress, CollectorRegistry(), publisher=publisher))
     first = http.post("/v1/commands", json=body, headers=key).json()
+    assert other.get(first["location"]).json()["verdict"] == "pending"
+    assert other.get("/v1/commands/k").json()["verdict"] == "pending"
+    assert other.get("/v1/commands/k?customer_id=other").status_code == 404
     assert other.post("/v1/commands", json=body, headers=key).json() == first
     assert other.post("/v1/commands", json=command("convert"), headers=key).status_code == 422
     third = clocked.start("lifecycle-3")[0]
