@@ -94,7 +94,7 @@ def _replayed(decisions: Any, requests: list[Request]) -> Iterator[str]:
                 return
         state.apply(event)
     for request in waiting:
-        left = decide(state, request)
+        left = _decided(state, request)
         if left is not None:
             yield f"assignments: {request} was not decided, by the desk's log {left}"
             return
@@ -103,10 +103,18 @@ def _replayed(decisions: Any, requests: list[Request]) -> Iterator[str]:
         yield f"assignments: {name} was given twice"
 
 
+def _decided(state: State, request: Request) -> Event | str | None:
+    """What comes of a request, or why nothing can."""
+    try:
+        return decide(state, request)
+    except ValueError as error:  # the rules that it was matched with are not applied
+        return str(error)
+
+
 def _decided_next(state: State, waiting: Iterator[Request], event: Decision) -> Any:
     """What comes of the request that an event is about; all before it must come to nothing."""
     for request in waiting:
-        decided: Event | None = decide(state, request)
+        decided = _decided(state, request)
         if (request.customer_id, request.version) != (event.customer_id, event.version):
             if decided is not None:
                 return decided

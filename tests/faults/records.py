@@ -118,7 +118,7 @@ class Consumer:
             case CommandRefused(command=command, effective=effective):
                 (self._refused.discard if effective else self._refused.add)((command.source, command.id))
             case HandoffProgressed(withdrawn=True):
-                self._progress.pop((data.assignment_id, data.progress))
+                self._progress.pop((data.assignment_id, data.progress), None)
             case HandoffProgressed():
                 self._progress[data.assignment_id, data.progress] = parse_instant(data.at)
 

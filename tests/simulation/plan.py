@@ -23,6 +23,7 @@ from tests.simulation.steps import (
     Begin,
     Conclude,
     Die,
+    Drift,
     Expire,
     Fail,
     Gap,
@@ -30,6 +31,7 @@ from tests.simulation.steps import (
     Kill,
     Look,
     Lose,
+    Mass,
     Overtake,
     Pass,
     Plan,
@@ -51,6 +53,15 @@ NANOS: Final = 1_000_000
 STORY: Final = 300 * DAY
 INPUTS: Final = (5, 32)
 """So many inputs a plan has, at least and at most."""
+MASS_CHANGES: Final = [
+    ("lead", '{"command": "set-owner", "rep_id": "grace"}'),
+    ("lead", '{"command": "set-status", "status": "Qualified"}'),
+    ("lead", '{"command": "recycle", "until": "2026-01-03"}'),
+    ("prospect", '{"command": "revert", "stage": "lead"}'),
+    ("prospect", '{"command": "set-owner", "rep_id": "frank"}'),
+    ("customer", '{"command": "set-owner", "rep_id": "elena"}'),
+]
+"""Stages, and what is wanted of all in them."""
 POINTS: Final = ("begin", "commit", "committed", "send", "sent")
 
 
@@ -69,7 +80,7 @@ class _Drawing:
         self._numbers = itertools.count(1)
         self._steps: list[AnyStep] = []
         self.shape = Shape(
-            shards=chance.choice([1, 1, 2, 3]),
+            shards=chance.choice([1, 2, 3]),
             lifecycle=chance.choice([1, 1, 2, 3]),
             routing=chance.choice([1, 1, 2]),
             forecast=chance.choice([1, 1, 2]),
@@ -77,7 +88,7 @@ class _Drawing:
             records_max=chance.choice([1, 3, 10, 50]),
         )
         self._places = self.shape.places()
-        often, seldom = chance.choice([0.3, 0.6, 0.9]), chance.choice([0.0, 0.3, 0.6])
+        often, seldom = chance.choice([0.3, 0.6, 0.9]), chance.choice([0.1, 0.3, 0.7])
         self._troubles = [(trouble, chance.choice([0.04, 0.1, 0.2])) for trouble in CRASHES if chance.random() < often]
         self._troubles += [(trouble, chance.choice([0.02, 0.05, 0.1])) for trouble in OTHERS if chance.random() < seldom]
         self._turns = chance.choice([3, 6, 12])
@@ -105,7 +116,7 @@ class _Drawing:
             twice=chance.choice([0, 0.1, 0.4]),
             late=chance.choice([0, 0.1, 0.5]),
             other_content=chance.choice([0, 0.05, 0.2]),
-            stray=chance.choice([0, 0.05, 0.3]),
+            stray=chance.choice([0, 0.1, 0.5]),
             malformed=chance.choice([0, 0.05, 0.2]),
             now=chance.choice([0, 0.2, 0.9]),
         )
@@ -147,6 +158,9 @@ class _Drawing:
         self._now += self._chance.choice([3600_000, DAY, 3 * DAY])
         return [Pass(at=self._now)]
 
+    def drifts(self) -> list[AnyStep]:
+        return [Drift(ahead=self._chance.choice([-30 * 60_000, -2_000, 0, 2_000, 60_000]))]
+
     def recycles(self) -> list[AnyStep]:
         """A lead is put aside until a day that will come."""
         until = str(_date(self._now + self._chance.randint(1, 4) * DAY))
@@ -162,6 +176,26 @@ class _Drawing:
         since = self._now - self._chance.choice([0, DAY, STORY // 2, STORY * 2]) + self._chance.choice([0, DAY])
         steps: list[AnyStep] = [Version(at=self._now, topic=topic, name=name, since=since)]
         return steps + [Look(service=s, number=n) for s, n in self._places if self._chance.random() < 0.5]
+
+    def mass_changes(self) -> list[AnyStep]:
+        """Somebody changes all of a stage, and perhaps gives it up in the middle, or takes it back."""
+        name, back = next(self._numbers), next(self._numbers)
+        stage, change = self._chance.choice(MASS_CHANGES)
+        asked: list[Mass] = [
+            Mass(at=self._now, number=self._draw(), name=name, what="preview", stage=stage, change=change),
+            Mass(number=self._draw(), name=name, what="apply"),
+        ]
+        if self._chance.random() < 0.2:
+            asked.append(Mass(number=self._draw(), name=name, what="cancel"))
+        if self._chance.random() < 0.5:
+            asked.append(Mass(number=self._draw(), name=back, what="take back", of=name))
+            asked.append(Mass(number=self._draw(), name=back, what="apply"))
+        for step in asked:
+            self._steps.append(step)
+            for _ in range(self._chance.randrange(1, 5)):
+                number = self._chance.randrange(self.shape.lifecycle)
+                self._steps.append(Turn(service="lifecycle", number=number, which=self._chance.choice([0, 1, 1]), times=2))
+        return []
 
     def gaps(self) -> list[AnyStep]:
         topic = self._chance.choice([*(topic.name for topic in LIFECYCLE_INPUTS), LIFECYCLE.name, "routing.request.v1"])
@@ -263,8 +297,10 @@ CRASHES: Final[list[Trouble]] = [
 OTHERS: Final[list[Trouble]] = [
     _Drawing.answers,
     _Drawing.days,
+    _Drawing.drifts,
     _Drawing.recycles,
     _Drawing.versions,
+    _Drawing.mass_changes,
     _Drawing.gaps,
     _Drawing.transactions,
     _Drawing.looks,

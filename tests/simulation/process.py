@@ -5,6 +5,7 @@ that nobody catches, raised where a real process could be killed, and what is le
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
@@ -17,6 +18,7 @@ from events.bus.ledger import Cursor, Dialect
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer
 from events.record import Message, Record, TopicPartition
+from services.lifecycle.mass.api import Resources
 from tests.simulation.steps import Point
 
 Tell = Callable[[str], None]
@@ -35,6 +37,8 @@ class Border:
 
     def __init__(self, tell: Tell) -> None:
         self.tell: Final = tell
+        self.passages: Final[Counter[Point]] = Counter()
+        """How often each point was passed."""
         self._armed: list[tuple[Point, int, Callable[[], None]]] = []
 
     def arm(self, point: Point, nth: int, act: Callable[[], None]) -> None:
@@ -47,6 +51,7 @@ class Border:
 
     def passed(self, point: Point) -> None:
         """Something passes: what is due happens, and may not come back."""
+        self.passages[point] += 1
         armed, self._armed = self._armed, []
         due: list[Callable[[], None]] = []
         for where, left, act in armed:
@@ -177,14 +182,25 @@ class BorderBus:
 
 
 class Process(Struct, frozen=True, eq=False, kw_only=True):
-    """A running process. ``look``: it looks at the reference topics; ``free``: its files are closed (the end of everything)."""
+    """A running process. ``works``: what it does beside each other, a piece at a time; ``idle``: nothing is left of that.
+
+    ``look``: it looks at the reference topics; ``free``: its files are closed (the end of everything). ``mass``: what is asked of
+    it about mass changes.
+    """
 
     name: str
     border: Border
     bus: BorderBus
     loops: Sequence[Loop]
+    works: Sequence[Callable[[], object]]
+    mass: Resources | None = None
     look: Callable[[], None]
     free: Callable[[], None]
+
+    def idle(self) -> bool:
+        """Whether there is nothing more to do."""
+        done = self.mass is None or not self.mass.batches.working()
+        return done and all((now := loop.progress()).state == "running" and now.lag == 0 for loop in self.loops)
 
     def memberships(self) -> list[tuple[str, str]]:
         """Groups, and the name under which it is in."""

@@ -3,7 +3,8 @@
 What a control arm replaces is a field of :class:`Kinds`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Ledger
 from events.bus.loop import Loop
 from events.bus.worker import Worker
+from events.record import Message
 from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, REQUEST
 from services.forecast.inbound import GROUP
 from services.forecast.inbound import TOPICS as FORECAST_INPUTS
@@ -25,6 +27,9 @@ from services.forecast.metrics import Metrics
 from services.forecast.store import Store as ForecastStore
 from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound as LifecycleInbound
+from services.lifecycle.mass.api import Resources
+from services.lifecycle.mass.batches import Batches
+from services.lifecycle.mass.runner import NOT_NOW, Runner
 from services.lifecycle.metrics import Counters as LifecycleCounters
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
@@ -63,12 +68,13 @@ REAL: Final = Kinds()
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """Where processes run. ``clock``: milliseconds since 1970."""
+    """Where processes run. ``clock``: milliseconds since 1970; ``new_id``: a name that nothing has."""
 
     folder: Path
     bus: Bus
     shape: Shape
     clock: Callable[[], int]
+    new_id: Callable[[], str] = str
     kinds: Kinds = REAL
 
 
@@ -80,16 +86,34 @@ def start(site: Site, service: Service, number: int, tell: Tell) -> Process:
 
 def _lifecycle(site: Site, name: str, border: Border) -> Process:
     kinds, bus = site.kinds, BorderBus(site.bus, border)
-    database = BorderDatabase(SQLite(site.folder / "lifecycle.sqlite"), border)
+    database, clock = BorderDatabase(SQLite(site.folder / "lifecycle.sqlite"), border), lambda: site.clock() * 1_000_000
     store = kinds.lifecycle_store(database, site.shape.shards, code_version="simulation", identity=bus.identity)
     store.read_max = EVENTS_AT_ONCE
     tables = StatusTables(bus, UTC)
     counters = LifecycleCounters.on(CollectorRegistry())
     cache = Cache(records_max=5, facts_max=60)  # so small that records are let go of
-    worker = kinds.lifecycle_inbound(store, tables, counters, cache=cache, clock=lambda: site.clock() * 1_000_000)
+    worker = kinds.lifecycle_inbound(store, tables, counters, cache=cache, clock=clock)
     topics = [topic.name for topic in LIFECYCLE_INPUTS]
     loop = _loop(site, bus, kinds.lifecycle(worker), "lifecycle", topics, name, beside=worker.beside)
-    return Process(name=name, border=border, bus=bus, loops=[loop], look=tables.look, free=store.close)
+    batches = Batches(database)
+    runner = Runner(batches, store, lambda: tables.policy, lambda messages: _publish(bus, messages), clock, step_records=2)
+    mass = Resources(store, batches, runner, lambda: tables.policy, clock, new_id=lambda _: site.new_id())
+
+    def change_some() -> None:
+        with suppress(*NOT_NOW):
+            runner.step()
+
+    works = [loop.turn, change_some]
+    return Process(name=name, border=border, bus=bus, loops=[loop], works=works, mass=mass, look=tables.look, free=store.close)
+
+
+def _publish(bus: Bus, messages: Sequence[Message]) -> None:
+    """Write, and return when all is acknowledged, as :class:`services.lifecycle.publishing.Publisher` does with a thread."""
+    producer = bus.producer()
+    try:
+        producer.send(messages).wait(0)
+    finally:
+        producer.close()
 
 
 def _routing(site: Site, name: str, border: Border) -> Process:
@@ -104,7 +128,8 @@ def _routing(site: Site, name: str, border: Border) -> Process:
         _loop(site, bus, kinds.desk(desk), f"routing: {REQUEST.name}", [REQUEST.name], name),
     ]
     reference.look()
-    return Process(name=name, border=border, bus=bus, loops=loops, look=reference.look, free=store.close)
+    works = [loop.turn for loop in loops]
+    return Process(name=name, border=border, bus=bus, loops=loops, works=works, look=reference.look, free=store.close)
 
 
 def _forecast(site: Site, name: str, border: Border) -> Process:
@@ -119,7 +144,7 @@ def _forecast(site: Site, name: str, border: Border) -> Process:
     )
     worker = kinds.forecast_inbound(ledger, Metrics(CollectorRegistry()), UTC)
     loop = _loop(site, bus, kinds.forecast(worker), GROUP, FORECAST_INPUTS, name)
-    return Process(name=name, border=border, bus=bus, loops=[loop], look=lambda: None, free=store.close)
+    return Process(name=name, border=border, bus=bus, loops=[loop], works=[loop.turn], look=lambda: None, free=store.close)
 
 
 def _loop(site: Site, bus: Bus, worker: Worker, group: str, topics: Any, name: str, **more: Any) -> Loop:
@@ -133,6 +158,6 @@ def _loop(site: Site, bus: Bus, worker: Worker, group: str, topics: Any, name: s
         poll_seconds=0,
         transient=TRANSIENT,
         clock=lambda: site.clock() / 1000,
-        monotonic=lambda: 0.0,
+        monotonic=lambda: site.clock() / 1000,
         **more,
     )

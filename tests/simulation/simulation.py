@@ -16,12 +16,17 @@ from typing import Any, Final
 from events.bus.database.sqlite import SQLite
 from events.bus.memory import drain
 from events.record import TopicPartition
-from events.topics import DIRECTORY, TOPICS
+from events.topics import DIRECTORY, LIFECYCLE, TOPICS
+from events.values import parse_instant
 from services.forecast.directory import Directories
+from services.forecast.domain import deal_of
+from services.forecast.figures import Figures
 from services.forecast.inquiry import Inquiry
 from services.forecast.questions import ForecastQuery, PipelineQuery
 from services.forecast.settings import Settings
-from services.forecast.store import Readers
+from services.forecast.store import Moment, Readers
+from services.lifecycle.mass.batches import Batches
+from services.lifecycle.mass.runner import SOURCE
 from services.lifecycle.reading import NOW, customer_view, read
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
@@ -29,13 +34,17 @@ from services.routing.store import Store as RoutingStore
 from tests.faults import gathering
 from tests.faults.checker import findings
 from tests.faults.evidence import Answer, Evidence
+from tests.faults.inputs import facts_of
 from tests.faults.load import Item
+from tests.forecast.naive import Naive
 from tests.simulation.services import REAL, UTC, Kinds, Site, start
 from tests.simulation.steps import SERVICES, Plan
 from tests.simulation.world import World
 
 QUESTIONS: Final = 12
 """So many of the campaign's questions are asked after each run, others after each."""
+MOMENTS: Final = 6
+"""At so many moments the view is looked at as it was known at others."""
 IN_MEMORY: Final = Path("/dev/shm")
 VIEW_TABLES: Final = ("deal_history", "status_history", "customer", "boundary", "held_part")
 _REBUILT: Final = "rebuilding"
@@ -53,6 +62,8 @@ def simulate(plan: Plan, *, kinds: Kinds = REAL, tell: Callable[[str], None] = l
             evidence = gather(world)
             return [
                 *findings(evidence, world.now * 1_000_000),
+                *_mass_changed(world, evidence),
+                *_as_known_then(world, evidence),
                 *_rebuilt(world),
                 *_started_anew(world),
             ]
@@ -109,7 +120,48 @@ def _ask(inquiry: Inquiry, path: str, said: Mapping[str, str]) -> Mapping[str, A
         return inquiry.forecast(view, forecast).model_dump()
 
 
+def _mass_changed(world: World, evidence: Evidence) -> Iterator[str]:
+    """What batches say that they have written is in the records, and nothing else of them is."""
+    database = SQLite(world.site.folder / "lifecycle.sqlite")
+    batches = Batches(database)
+    accepted = {(customer, id) for customer, source, id in evidence.accepted if source == SOURCE}
+    known: set[tuple[str, str]] = set()
+    for batch in batches.newest(BATCHES_MAX):
+        for entry in batches.entries(batch.id, limit=BATCHES_MAX):
+            command = (entry.customer_id, batch.id)
+            known.add(command)
+            if batch.state == "applied" and (entry.written is None or not entry.acknowledged):
+                yield f"mass: {batch.id} is applied, and {entry.customer_id} is not decided"
+            elif entry.acknowledged and bool(entry.written) != (command in accepted):
+                seen = "has it" if command in accepted else "does not have it"
+                yield f"mass: {batch.id} says of {entry.customer_id} that written is {entry.written}, and the record {seen}"
+    for customer, id in sorted(accepted - known):
+        yield f"mass: {customer} has a command of {id}, which it is not in"
+    database.close()
+
+
+BATCHES_MAX: Final = 10_000
 SETTINGS: Final = Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+def _as_known_then(world: World, evidence: Evidence) -> Iterator[str]:
+    """What forecast holds at some moments, as it was known at others: what the messages say that had come by then (I2)."""
+    messages = {(fact.customer_id, fact.data.version): fact.data for _, fact in evidence.facts(LIFECYCLE.name)}
+    naive = Naive(list(messages.values()))
+    chance = Random(world.plan.seed)
+    recorded = sorted({parse_instant(message.recorded_at) for message in messages.values()})
+    occurred = sorted({fact.occurred_at for facts in facts_of(evidence).values() for fact in facts})
+    readers = Readers(world.site.folder / "forecast.sqlite")
+    try:
+        for moment in [Moment(chance.choice(occurred), chance.choice(recorded)) for _ in range(MOMENTS if recorded else 0)]:
+            with readers.snapshot() as connection:
+                seen = {(each.customer_id, each.deal_id): each.deal for each in Figures(connection).deals(moment, None, ("", ""))}
+            wanted = {key: deal_of(image, UTC) for key, image in naive.deals(*moment).items()}
+            if seen != wanted:
+                name = next(key for key in [*wanted, *seen] if seen.get(key) != wanted.get(key))
+                yield f"forecast: {name} at {moment} is {seen.get(name)}, by the messages {wanted.get(name)}"
+    finally:
+        readers.close()
 
 
 # --------------------------------------------------------------------------------------- built anew (I6)

@@ -77,7 +77,25 @@ class Pass(Step, frozen=True, tag="pass"):
     """Time passes, up to ``at``."""
 
 
+class Drift(Step, frozen=True, tag="drift"):
+    """The log's clock is so many milliseconds ahead of everybody else's from here on, or behind."""
+
+    ahead: int
+
+
 # ---------------------------------------------------------------------------------- what operations publish
+
+
+class Mass(Step, frozen=True, tag="mass"):
+    """Somebody asks a process of lifecycle for a mass change: what ``change`` (JSON) would do to all of a stage, or what would take
+    another one back (``of``); to apply what was previewed; to give it up."""
+
+    number: int
+    name: int
+    what: Literal["preview", "take back", "apply", "cancel"]
+    stage: str = "lead"
+    change: str = ""
+    of: int = 0
 
 
 class Version(Step, frozen=True, tag="version"):
@@ -94,7 +112,8 @@ class Version(Step, frozen=True, tag="version"):
 class Turn(Step, frozen=True, tag="turn"):
     """A process does its next piece of work. ``seed``: how much it is given of which logs (none: all, in order).
 
-    ``which``: of routing's two loops. A process that has ended is started first, as its supervisor does.
+    ``which``: of routing's two loops, of lifecycle's loop and mass changes. A process that has ended is started first, as by its
+    supervisor.
     """
 
     service: Service
@@ -200,8 +219,9 @@ class Slow(Step, frozen=True, tag="slow"):
 
 
 AnyStep = (
-    Publish | Begin | Conclude | Gap | Answer | Pass | Version | Turn | Look | Stop | Kill | Die | Expire | Replace | Overtake
-    | Zombie | Fail | Lose | Away | Slow
+    Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Version
+    | Turn | Look | Stop | Kill | Die | Expire | Replace | Overtake | Zombie
+    | Fail | Lose | Away | Slow
 )  # fmt: skip
 
 

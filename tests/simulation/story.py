@@ -16,6 +16,7 @@ PROMISES: Final = {
     "published": "what a consumer holds is the record, and the topic is the notification log (I4, I5)",
     "assignments": "one rep at most, one assignment per id, and the desk's log is what its requests make (I3, I7)",
     "forecast": "totals are the recomputation from the inputs, to the cent (I2)",
+    "mass": "a mass change says and does the same (I1)",
     "rebuilt": "a view that is built anew is the live one (I6)",
     "restart": "what is done is done: another start changes nothing (I1)",
     "services": "a service goes on, whatever happens; it ends only where it was replaced",

@@ -4,11 +4,16 @@ Whatever the steps say, the services must come through: a process that ends is s
 run finds wrong by itself is a process that ended without a reason, and a system that does not come to rest.
 """
 
+import itertools
+import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 from msgspec.structs import replace
 
 from events.assignments import LeadAssigned
@@ -19,6 +24,8 @@ from events.facts import ActivityLogged, HandoffAccepted, HandoffRejected
 from events.record import Message, TopicPartition
 from events.topics import ASSIGNMENT, TOPICS
 from events.values import format_instant
+from services.lifecycle.mass.api import MassChange, Reversal
+from services.lifecycle.mass.runner import NOT_NOW
 from tests.simulation.process import Crash, Process, Unanswered, by_topic, named
 from tests.simulation.reference import BEGIN, RUBBISH, first_versions, version_message
 from tests.simulation.services import REAL, Kinds, Site, start
@@ -29,6 +36,7 @@ from tests.simulation.steps import (
     Begin,
     Conclude,
     Die,
+    Drift,
     Expire,
     Fail,
     Gap,
@@ -36,6 +44,7 @@ from tests.simulation.steps import (
     Kill,
     Look,
     Lose,
+    Mass,
     Overtake,
     Pass,
     Plan,
@@ -81,6 +90,7 @@ class World:
     def __init__(self, plan: Plan, folder: Path, *, kinds: Kinds = REAL, tell: Callable[[str], None] = lambda _: None) -> None:
         self.plan: Final = plan
         self.now = BEGIN
+        self._drift = 0
         self.wrong: list[str] = []
         self.sent: list[Input] = []
         """What producers were told is written."""
@@ -88,12 +98,14 @@ class World:
         shape = plan.shape
         self.bus = MemoryBus(
             {topic.name: topic.partitions(shape.shards) for topic in TOPICS},
-            clock=lambda: self.now,
+            clock=lambda: self.now + self._drift,
             log_time=[topic.name for topic in TOPICS if topic.log_time],
         )
-        self.site = Site(folder=folder, bus=self.bus, shape=shape, clock=lambda: self.now, kinds=kinds)
+        names = (f"batch-{number}" for number in itertools.count(1))
+        self.site = Site(folder=folder, bus=self.bus, shape=shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds)
         self._versions: dict[str, int] = {}
         self._open: dict[int, tuple[Transaction, Sequence[Input]]] = {}
+        self._batches: dict[int, str] = {}
         self._made: list[Process] = []
         self._places = {(service, number): Place(service, number) for service, number in shape.places()}
         for version in first_versions():
@@ -105,6 +117,11 @@ class World:
         for step in self.plan.steps:
             self.do(step)
         self.settle()
+
+    def passages(self, service: Service) -> Counter[Point]:
+        """How often processes of a service have passed each point."""
+        made = [process.border.passages for process in self._made if process.name.startswith(service)]
+        return sum(made, Counter())
 
     def close(self) -> None:
         """Close the files of all processes that ever were."""
@@ -132,6 +149,11 @@ class World:
                 self._answer(step)
             case Pass():
                 self._tell(f"{self._time()} time has passed")
+            case Drift():
+                self._drift = step.ahead
+                self._tell(f"{self._time()} the log's clock is {step.ahead / 1000:g} s ahead")
+            case Mass():
+                self._mass(self._places[("lifecycle", step.number % self.plan.shape.lifecycle)], step)
             case Version():
                 self._publish_version(step)
             case Lose():
@@ -226,6 +248,37 @@ class World:
         message = encode("crm.activity.v1", type_, data, source="tool", id=f"answer{step.number}", occurred_at=at)
         self._publish([Input(step.number, message)])
 
+    def _mass(self, place: Place, step: Mass) -> None:
+        process = place.process
+        if process is None or process.mass is None:
+            return
+        mass, name = process.mass, self._batches.get(step.name, "")
+        before = {"take back": self._batches.get(step.of, "")}.get(step.what, step.change)
+        self._tell(f"{self._time()} {place.name} is asked to {step.what} mass change {step.name}: {before}")
+
+        def asked() -> None:
+            match step.what:
+                case "preview":
+                    said = {
+                        "filter": {"stage": [step.stage]},
+                        "change": json.loads(step.change),
+                        "actor": "eva",
+                        "reason": "spring",
+                    }
+                    self._batches[step.name] = mass.previewed(MassChange.model_validate(said), None).id
+                case "take back":
+                    self._batches[step.name] = mass.taken_back(before, Reversal(actor="eva")).id
+                case "apply":
+                    mass.advanced(name, ["previewed"], "applying", "it is not previewed")
+                case "cancel":
+                    mass.advanced(name, ["previewing", "previewed", "applying"], "cancelled", "it has ended")
+
+        def answered() -> None:
+            with suppress(HTTPException, RequestValidationError, *NOT_NOW):  # whoever asks is told so
+                asked()
+
+        self._guarded(place, process, answered)
+
     def _last_assignment(self, customer: str) -> LeadAssigned | None:
         facts = [decode(record) for record in self.bus.records(ASSIGNMENT.name) if record.key == customer.encode()]
         given = [fact.data for fact in facts if isinstance(fact, Fact) and isinstance(fact.data, LeadAssigned)]
@@ -244,8 +297,7 @@ class World:
         self._turn_of(place, place.process or self._start(place), which)
 
     def _turn_of(self, place: Place, process: Process, which: int) -> None:
-        loop = process.loops[which % len(process.loops)]
-        self._guarded(place, process, loop.turn)
+        self._guarded(place, process, process.works[which % len(process.works)])
 
     def _start(self, place: Place) -> Process:
         """Another process in a place, on the same database."""
@@ -360,14 +412,11 @@ class World:
         for place in self._places.values():
             process = place.process or self._start(place)
             self._guarded(place, process, process.look)
-            for which in range(len(process.loops)):
+            for which in range(len(process.works)):
                 if place.process is process:
                     self._turn_of(place, process, which)
         processes = [place.process for place in self._places.values()]
-        return ends == self._ends() and all(
-            process is not None and all((p := loop.progress()).state == "running" and p.lag == 0 for loop in process.loops)
-            for process in processes
-        )
+        return ends == self._ends() and all(process is not None and process.idle() for process in processes)
 
     def _ends(self) -> list[int]:
         return [self.bus.log(TopicPartition(t.name, n)).end for t in TOPICS for n in range(self.bus.partitions(t.name))]

@@ -100,10 +100,17 @@ class RecordsQuery(BaseModel):
 
 
 class Resources:
-    """What the resources share. ``clock``: nanoseconds since 1970."""
+    """What the resources share. ``clock``: nanoseconds since 1970. ``new_id``: the id of a batch that begins now."""
 
     def __init__(
-        self, store: Store, batches: Batches, runner: Runner, policy: Callable[[], Policy], clock: Callable[[], int]
+        self,
+        store: Store,
+        batches: Batches,
+        runner: Runner,
+        policy: Callable[[], Policy],
+        clock: Callable[[], int],
+        *,
+        new_id: Callable[[int], str] | None = None,
     ) -> None:
         self.batches: Final = batches
         self.answers: Final = Answers(batches, runner)
@@ -111,6 +118,7 @@ class Resources:
         self._runner = runner
         self._policy = policy
         self._clock = clock
+        self._new_id = new_id or _new_id
 
     def found(self, id: str) -> Batch:
         """A batch by its id. Raises 404."""
@@ -137,7 +145,7 @@ class Resources:
             raise _refused("filter", f"{selected} records are meant, at most {RECORDS_MAX} can be changed at once: narrow it down")
         return self._added(
             Batch(
-                id=id or _new_id(now),
+                id=id or self._new_id(now),
                 state="previewing",
                 criteria=asked.filter.model_dump_json(exclude_none=True),
                 change=asked.change,
@@ -159,7 +167,7 @@ class Resources:
             raise HTTPException(HTTPStatus.CONFLICT, f"{id} is taken back already, by {other.id}, which is {other.state}")
         return self._added(
             Batch(
-                id=_new_id(now),
+                id=self._new_id(now),
                 state="previewing",
                 criteria="{}",
                 change=None,
