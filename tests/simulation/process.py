@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Revoked
 from events.bus.database import Database, EventTable
-from events.bus.ledger import Cursor, Dialect
+from events.bus.ledger import Cursor
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer
 from events.record import Message, Record, TopicPartition
@@ -77,9 +78,8 @@ class Border:
 class BorderDatabase:
     """A database beyond a border (``events.bus.database.Database``)."""
 
-    dialect = Dialect(unanswered=(Unanswered,))
-
     def __init__(self, database: Database, border: Border) -> None:
+        self.dialect = replace(database.dialect, unanswered=(*database.dialect.unanswered, Unanswered))
         self._database = database
         self._border = border
 

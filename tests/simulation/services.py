@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from events.bus import Bus
 from events.bus.database import TRANSIENT
 from events.bus.database.sqlite import SQLite
-from events.bus.ledger import Ledger
 from events.bus.loop import Loop
 from events.bus.worker import Worker
 from events.record import Message
@@ -57,7 +56,6 @@ class Kinds(Struct, frozen=True, kw_only=True):
     lifecycle_store: Callable[..., LifecycleStore] = LifecycleStore
     lifecycle_inbound: Callable[..., LifecycleInbound] = LifecycleInbound
     routing_store: Callable[..., RoutingStore] = RoutingStore
-    forecast_ledger: Callable[..., Ledger] = Ledger
     forecast_inbound: Callable[..., ForecastInbound] = ForecastInbound
     lifecycle: Callable[[Worker], Worker] = as_it_is
     desk: Callable[[Worker], Worker] = as_it_is
@@ -134,15 +132,10 @@ def _routing(site: Site, name: str, border: Border) -> Process:
 
 def _forecast(site: Site, name: str, border: Border) -> Process:
     kinds, bus = site.kinds, BorderBus(site.bus, border)
-    store = ForecastStore(site.folder / "forecast.sqlite")
-    ledger = kinds.forecast_ledger(
-        lambda: border.transaction(store.begin),
-        service="forecast",
-        code_version="simulation",
-        identity=bus.identity,
-        dialect=BorderDatabase.dialect,
-    )
-    worker = kinds.forecast_inbound(ledger, Metrics(CollectorRegistry()), UTC)
+    database = BorderDatabase(SQLite(site.folder / "forecast.sqlite"), border)
+    store = ForecastStore(database, code_version="simulation", identity=bus.identity)
+    store.adopt_time_zone(UTC)
+    worker = kinds.forecast_inbound(store.ledger, Metrics(CollectorRegistry()), UTC)
     loop = _loop(site, bus, kinds.forecast(worker), GROUP, FORECAST_INPUTS, name)
     return Process(name=name, border=border, bus=bus, loops=[loop], works=[loop.turn], look=lambda: None, free=store.close)
 

@@ -24,7 +24,8 @@ from services.forecast.figures import Figures
 from services.forecast.inquiry import Inquiry
 from services.forecast.questions import ForecastQuery, PipelineQuery
 from services.forecast.settings import Settings
-from services.forecast.store import Moment, Readers
+from services.forecast.store import Moment
+from services.forecast.store import Store as ForecastStore
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE
 from services.lifecycle.reading import NOW, customer_view, read
@@ -101,13 +102,13 @@ def _answers(world: World) -> list[Answer]:
     bus, now = world.bus, world.now * 1_000_000
     directories = Directories(lambda offset: bus.read(DIRECTORY.name, offset), lambda: bus.end_offsets([place])[place])
     directories.refresh()
-    readers = Readers(world.site.folder / "forecast.sqlite")
+    store = ForecastStore(world.site.folder / "forecast.sqlite")
     try:
-        inquiry = Inquiry(readers, directories, SETTINGS, lambda: now)
+        inquiry = Inquiry(store, directories, SETTINGS, lambda: now)
         asked = Random(world.plan.seed).sample(gathering.questions(now), QUESTIONS)
         return [gathering.answer_of(path, said, _ask(inquiry, path, said)) for path, said in asked]
     finally:
-        readers.close()
+        store.close()
 
 
 def _ask(inquiry: Inquiry, path: str, said: Mapping[str, str]) -> Mapping[str, Any]:
@@ -151,17 +152,17 @@ def _as_known_then(world: World, evidence: Evidence) -> Iterator[str]:
     chance = Random(world.plan.seed)
     recorded = sorted({parse_instant(message.recorded_at) for message in messages.values()})
     occurred = sorted({fact.occurred_at for facts in facts_of(evidence).values() for fact in facts})
-    readers = Readers(world.site.folder / "forecast.sqlite")
+    store = ForecastStore(world.site.folder / "forecast.sqlite")
     try:
         for moment in [Moment(chance.choice(occurred), chance.choice(recorded)) for _ in range(MOMENTS if recorded else 0)]:
-            with readers.snapshot() as connection:
-                seen = {(each.customer_id, each.deal_id): each.deal for each in Figures(connection).deals(moment, None, ("", ""))}
+            with store.snapshot() as cursor:
+                seen = {(each.customer_id, each.deal_id): each.deal for each in Figures(cursor).deals(moment, None, ("", ""))}
             wanted = {key: deal_of(image, UTC) for key, image in naive.deals(*moment).items()}
             if seen != wanted:
                 name = next(key for key in [*wanted, *seen] if seen.get(key) != wanted.get(key))
                 yield f"forecast: {name} at {moment} is {seen.get(name)}, by the messages {wanted.get(name)}"
     finally:
-        readers.close()
+        store.close()
 
 
 # --------------------------------------------------------------------------------------- built anew (I6)
