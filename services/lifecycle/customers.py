@@ -4,10 +4,14 @@ In go lines (:class:`~services.lifecycle.domain.summary.Summary`) and what a lis
 all shards, so that they are read as one, whoever owns them.
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from events.bus.ledger import Cursor
 from services.lifecycle.domain.summary import Summary
@@ -25,21 +29,18 @@ TABLES: Final = (
 """A new customer is owned by nobody first, so the index of owners is left alone until somebody does."""
 _SUMMARY: Final = Summary.__struct_fields__
 _COLUMNS: Final = ("customer_id", "shard", "version", *_SUMMARY, "searched")
-INDEXED: Final = (("status", "since"), ("owner",))
-"""Columns that are written only where they change, index by index: a line comes with every fact, and an index, which SQLite writes
-where any of its columns is set, lies elsewhere on the disk."""
-_PLAIN: Final = tuple(name for name in _COLUMNS[1:] if not any(name in columns for columns in INDEXED))
+INDEXES: Final = (("status", "since"), ("owner",))
+"""The columns of each index. They are set only where they change: a line comes with every fact, and SQLite writes an index, which
+lies elsewhere on the disk, where any of its columns is set."""
+_INDEXED: Final = tuple(name for columns in INDEXES for name in columns)
+_PLAIN: Final = tuple(name for name in _COLUMNS[1:] if name not in _INDEXED)
 _WRITE: Final = (
     f"INSERT INTO customer ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-    f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _PLAIN)}"
+    f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
     " WHERE excluded.version >= customer.version"
 )
-MOVES: Final = {
-    columns: f"UPDATE customer SET {', '.join(f'{name} = ?' for name in columns)} WHERE customer_id = ? AND version = ?"
-    f" AND ({' OR '.join(f'{name} IS DISTINCT FROM ?' for name in columns)})"
-    for columns in INDEXED
-}
 _NEVER: Final = "1 = 0"
+_ASKED_MAX: Final = 500
 
 Sort = Literal["customer_id", "since", "began_at", "active_at"]
 """The columns by which a list can be sorted."""
@@ -88,26 +89,48 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 def write(cursor: Cursor, lines: Sequence[Line]) -> None:
     """Write lines, within a transaction. A line of an older version than the one that is there changes nothing."""
-    cursor.executemany(_WRITE, [_row(line) for line in lines])
-    for columns, statement in MOVES.items():
-        cursor.executemany(statement, [_move(line, columns) for line in lines])
+    there = _indexed(cursor, [line.customer_id for line in lines])
+    new: list[tuple[Any, ...]] = []
+    changed: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
+    for line in lines:
+        held = there.get(line.customer_id)
+        if held is None:
+            new.append(_row(line))
+        else:
+            changed[_moved(line.summary, held)].append(_row(line))
+    cursor.executemany(_WRITE, new)
+    for moved, rows in changed.items():
+        statement, parameters = update(moved)
+        cursor.executemany(statement, [parameters(row) for row in rows])
+
+
+@cache
+def update(moved: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """The statement for a line of which these indexed columns have changed, and what takes its parameters out of a row."""
+    columns = (*_PLAIN, *moved)
+    statement = f"UPDATE customer SET {', '.join(f'{name} = ?' for name in columns)} WHERE customer_id = ? AND version <= ?"
+    return statement, itemgetter(*(_COLUMNS.index(name) for name in (*columns, "customer_id", "version")))
+
+
+def _indexed(cursor: Cursor, customers: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """What the indexes hold of those customers that have a line."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for start in range(0, len(customers), _ASKED_MAX):
+        some = customers[start : start + _ASKED_MAX]
+        marks = ", ".join("?" * len(some))
+        cursor.execute(f"SELECT customer_id, {', '.join(_INDEXED)} FROM customer WHERE customer_id IN ({marks})", some)
+        found.update((customer, dict(zip(_INDEXED, values, strict=True))) for customer, *values in cursor.fetchall())
+    return found
+
+
+def _moved(summary: Summary, held: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the indexes in which something is another than what they hold."""
+    return tuple(name for columns in INDEXES if any(getattr(summary, each) != held[each] for each in columns) for name in columns)
 
 
 def _row(line: Line) -> tuple[Any, ...]:
-    summary = line.summary
-    texts = (line.customer_id, summary.company or "")
-    return (
-        line.customer_id,
-        line.shard,
-        line.version,
-        *(getattr(summary, name) for name in _SUMMARY),
-        "\n".join(texts).casefold(),
-    )
-
-
-def _move(line: Line, columns: Sequence[str]) -> tuple[Any, ...]:
-    values = [getattr(line.summary, name) for name in columns]
-    return (*values, line.customer_id, line.version, *values)
+    searched = f"{line.customer_id}\n{line.summary.company or ''}".casefold()
+    return (line.customer_id, line.shard, line.version, *astuple(line.summary), searched)
 
 
 def count(cursor: Cursor, selection: Selection) -> int:

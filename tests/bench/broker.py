@@ -83,7 +83,7 @@ def durable_rows(bootstrap: str, folder: Path, facts: int, rounds: int) -> Itera
             whole = facts / _take_in(bus, folder / f"published-{next(_names)}.sqlite", facts, publishes=True)
             durable.append(Lap(subject, floor))
             published.append(Lap(whole, floor))
-    floor_is = "poll, decode, executemany of the same rows: no domain"
+    floor_is = "poll, decode, executemany of the same events: no domain, no lists, no traces"
     yield Comparison(
         name="durable",
         subject=f"lifecycle's loop: {facts:,} facts from broker to durable",

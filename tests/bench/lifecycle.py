@@ -33,6 +33,8 @@ BATCH: Final = 2000
 """Records of one transaction: what the loop takes at most from a poll, and does take where many wait."""
 EVENTS: Final = "shard_"
 """How the names of the tables of events begin."""
+TABLES: Final = (EVENTS, "customer", "trace")
+"""The same of all tables that lifecycle writes for every fact: events, the lines of lists, traces."""
 POISON_EVERY: Final = 200
 """One record in so many is a dead letter where the frame is measured."""
 
@@ -109,7 +111,7 @@ def worker_on_logs(store: Store, logs: Collection[TopicPartition]) -> Inbound:
 def rehearse(path: Path, records: Sequence[Record]) -> Rehearsal:
     """Take a load in once, untimed; the database is left at ``path``."""
     batches = in_batches(records, BATCH)
-    with closing(RecordingStore(path, PARTITIONS)) as store, closing(Watcher(path, EVENTS)) as watcher:
+    with closing(RecordingStore(path, PARTITIONS)) as store, closing(Watcher(path, *TABLES)) as watcher:
         worker = worker_on(store, records)
         transactions = []
         for batch in batches:
@@ -117,7 +119,7 @@ def rehearse(path: Path, records: Sequence[Record]) -> Rehearsal:
             transactions.append(watcher.look())
         with store.ledger.transaction() as cursor:
             blueprint = Blueprint.of(cursor)
-    return Rehearsal(batches, store.commits, transactions, blueprint, digest(path, EVENTS), path)
+    return Rehearsal(batches, store.commits, transactions, blueprint, digest(path, *TABLES), path)
 
 
 def store_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
@@ -132,10 +134,10 @@ def store_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
             whole, alone, raw = (rows / each for each in seconds)
             decide.append(Lap(whole, raw))
             store.append(Lap(alone, raw))
-    floor = f"executemany of the same {rows:,} event rows, {len(rehearsal.batches)} transactions"
+    floor = f"executemany of the same {rows:,} rows of events, lists and traces, {len(rehearsal.batches)} transactions"
     yield Comparison(
         name="store",
-        subject="lifecycle's store: decided events and positions, committed",
+        subject="lifecycle's store: decided events, lists, traces and positions, committed",
         floor=floor,
         unit="rows/s",
         laps=tuple(store),
@@ -169,7 +171,7 @@ def _store_round(folder: Path, rehearsal: Rehearsal, records: Sequence[Record], 
             turn=turn,
         )
     for path in paths:
-        if digest(path, EVENTS) != rehearsal.digest:
+        if digest(path, *TABLES) != rehearsal.digest:
             raise BrokenRunError(f"{path.stem} did not write the rows of the rehearsal")
     return seconds
 
@@ -199,7 +201,7 @@ def _frame_round(folder: Path, records: Sequence[Record], turn: int) -> Lap:
             [partial(framed.process, each) for each in batches], [partial(bare.process, each) for each in batches], turn=turn
         )
         _check_letters(on.ledger.dead_letters(), off.ledger.dead_letters(), len(records))
-    if digest(paths[0], EVENTS) != digest(paths[1], EVENTS):
+    if digest(paths[0], *TABLES) != digest(paths[1], *TABLES):
         raise BrokenRunError("with exactly-once on and off, different events were stored")
     return Lap(*(len(records) / each for each in seconds))
 

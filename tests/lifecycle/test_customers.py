@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from events.bus.ledger import Cursor
 from events.facts import (
     ActivityLogged,
     LeadCreated,
@@ -152,15 +153,46 @@ def test_an_older_line_changes_nothing(company: Lifecycle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "index"), [(("status", "since"), "customer_by_status"), (("owner",), "customer_owned")], ids=str
+    ("moved", "written"),
+    [
+        ((), {"customer"}),
+        (("status", "since"), {"customer", "customer_by_status"}),
+        (("owner",), {"customer", "customer_owned"}),
+        (("status", "since", "owner"), {"customer", "customer_by_status", "customer_owned"}),
+    ],
 )
-def test_an_index_is_written_for_its_own_columns_only(columns: tuple[str, ...], index: str) -> None:
+def test_an_index_is_written_only_where_what_it_holds_has_changed(moved: tuple[str, ...], written: set[str]) -> None:
+    statement, _ = customers.update(moved)
     with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in customers.TABLES:
-            connection.execute(statement)
+        for each in customers.TABLES:
+            connection.execute(each)
         trees = dict(connection.execute("SELECT rootpage, name FROM sqlite_master").fetchall())
-        program = connection.execute(f"EXPLAIN {customers.MOVES[columns]}", [None] * (2 * len(columns) + 2)).fetchall()
-    assert {trees[root] for _, operation, _, root, *_ in program if operation == "OpenWrite"} == {"customer", index}
+        program = connection.execute(f"EXPLAIN {statement}", [None] * statement.count("?")).fetchall()
+    assert {trees[root] for _, operation, _, root, *_ in program if operation == "OpenWrite"} == written
+
+
+class TooEarly:
+    """A cursor that looked before another worker committed: it finds nothing, and writes where there is something."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.execute, self.executemany = cursor.execute, cursor.executemany
+
+    rowcount = 0
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+    def fetchone(self) -> Any:
+        return None
+
+
+def test_a_line_that_another_worker_has_written_meanwhile_is_replaced_whole(company: Lifecycle) -> None:
+    before, other = line_of(company, "b"), line_of(company, "c")
+    newer = Line("b", before.shard, before.version + 1, other.summary)
+    with company.store.ledger.transaction() as cursor:
+        customers.write(TooEarly(cursor), [newer])
+    assert line_of(company, "b") == newer
+    assert only(company, owner=["bob"]) == ["b", "c"]
 
 
 def test_lists_by_owner_follow_the_owner(company: Lifecycle) -> None:
