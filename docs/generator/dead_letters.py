@@ -78,7 +78,7 @@ HTTP it is [the same](http.md#dead-letters). What to do about them is in [recove
 | state | what it means |
 | --- | --- |
 | `waiting` | nobody has done anything about it; it is kept until somebody has |
-| `replayed` | it is published once more, where it came from: the original key, value and headers, in the original partition, and a header `dl_replay` with the service and the number of the letter. If it is refused again, that is a new letter which names the first one |
+| `replayed` | it is published once more, where it came from: the original key, value and headers, in the original partition, and a header `dl_replay` with the service, the number of the letter and that of the act. If it is refused again, that is a new letter which names the first one |
 | `dropped` | somebody has said that nothing is to be done, and why; it can be replayed all the same |
 
 A letter that was replayed or dropped is forgotten after `HANDOFF_DEAD_LETTER_DAYS` days. Before a replay the service is asked what would

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from events.bus import Bus, BusError, Consumer, PositionLost
 from events.bus.ledger import Fenced
+from events.bus.letters.tables import REPLAY
 from events.bus.progress import Progress, Snapshot, lag_seconds, unread
 from events.bus.relay import Relay
 from events.bus.worker import Worker
@@ -233,7 +234,12 @@ class Loop:
             log.error("%s[%d] at %d is rejected as a bug", record.topic, record.partition, record.offset, exc_info=bug)
 
     def _suspect(self, record: Record, bug: Exception) -> None:
-        """Raise ``Standstill`` where too many keys in a row have bugs: then it is the code, or what it stands on."""
+        """Raise ``Standstill`` where too many keys in a row have bugs: then it is the code, or what it stands on.
+
+        Not by replays of dead letters: whoever asks for many of them before the code is mended shall not stop what is sound.
+        """
+        if any(name == REPLAY for name, _ in record.headers):
+            return
         if len(self._buggy_keys | {record.key}) > BUGGY_KEYS_MAX:
             raise Standstill(
                 f"the records of {BUGGY_KEYS_MAX} keys in a row were rejected, and {record.topic}[{record.partition}] at"

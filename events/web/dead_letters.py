@@ -3,7 +3,7 @@
 What is asked of the letters themselves is in :mod:`events.bus.letters`; here it is read from a request, and told.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from events.bus.letters import selection
-from events.bus.letters.office import Decision, Office
+from events.bus.letters.office import Office, Round
 from events.bus.letters.selection import Line
 from events.web.conditional import MEDIA_TYPES, etag, form_of, unchanged
 from events.web.letter_answers import COLUMNS, TEXTS, group, letter, line, name, verdict
@@ -78,7 +78,7 @@ def router(office: Office) -> APIRouter:
         `next` goes on.
         """
         chosen, after = _meant(office, asked)
-        decisions = office.replay(
+        done = office.replay(
             chosen,
             actor=asked.actor,
             why=asked.reason or "",
@@ -87,13 +87,13 @@ def router(office: Office) -> APIRouter:
             after=after,
             limit=asked.limit,
         )
-        return _decided(office, asked, chosen, decisions)
+        return _decided(office, asked, chosen, done)
 
     @routes.post("/drop", response_model=None)
     def drop(asked: LetterDrop) -> Response:
         """Note that nothing is to be done about the letters that are meant. They can still be found and replayed, for a while."""
         chosen, after = _meant(office, asked)
-        decisions = office.drop(
+        done = office.drop(
             chosen,
             actor=asked.actor,
             why=asked.reason,
@@ -101,7 +101,7 @@ def router(office: Office) -> APIRouter:
             after=after,
             limit=asked.limit,
         )
-        return _decided(office, asked, chosen, decisions)
+        return _decided(office, asked, chosen, done)
 
     return routes
 
@@ -186,9 +186,8 @@ def _meant(office: Office, asked: LetterReplay | LetterDrop) -> tuple[selection.
         return replace(asked.filter.selection(), up_to=selection.stamp(cursor)[0] or 0), None
 
 
-def _decided(
-    office: Office, asked: LetterReplay | LetterDrop, chosen: selection.Selection, decisions: Sequence[Decision]
-) -> Response:
+def _decided(office: Office, asked: LetterReplay | LetterDrop, chosen: selection.Selection, about: Round) -> Response:
+    decisions = about.decisions
     told = [
         {
             "letter": name(office.service, each.line.number),
@@ -201,7 +200,7 @@ def _decided(
         for each in decisions
     ]
     done = sum(each.done is not None for each in decisions)
-    following = f"{decisions[-1].line.number}-{chosen.up_to}" if len(decisions) == asked.limit else None
+    following = f"{decisions[-1].line.number}-{chosen.up_to}" if about.more and decisions else None
     said = {"dry_run": asked.dry_run, "done": done, "kept": len(decisions) - done, "letters": told, "next": following}
     replayed = any(each.done == "replayed" for each in decisions) and not asked.dry_run
     return _json(said, HTTPStatus.ACCEPTED if replayed else HTTPStatus.OK)

@@ -1,6 +1,5 @@
 """``handoff dead-letters``: what the services could not take in: which, why, replayed, dropped. It asks the services over HTTP."""
 
-import getpass
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -11,6 +10,7 @@ from handoff.console import ROWS_SHOWN, Narrator, complain, day_or_time, err, sa
 from handoff.errors import NOT_WELL
 from handoff.letters import PATH, Act, Asked, again, chosen, done_about, listed, of_one
 from handoff.options import Json
+from handoff.person import person
 from handoff.settings import ServiceName, load
 
 GROUPS_SHOWN: Final = 12
@@ -96,7 +96,7 @@ def replay(
 
     Only what would be taken in now is replayed, all else stays. Repeating it is safe. Exit code 1 where some fail again.
     """
-    act = Act("replay", actor or getpass.getuser(), reason, force=force, dry_run=dry_run)
+    act = Act("replay", person(actor), reason, force=force, dry_run=dry_run)
     return _do(chosen(which, must=True, everything=everything), act, wait, as_json=as_json)
 
 
@@ -110,7 +110,7 @@ def drop(
     as_json: Json = False,
 ) -> int:
     """Note that nothing is to be done about letters. They stay for a while, and can be replayed all the same."""
-    act = Act("drop", actor or getpass.getuser(), reason, dry_run=dry_run)
+    act = Act("drop", person(actor), reason, dry_run=dry_run)
     return _do(chosen(which, must=True, everything=everything), act, 0, as_json=as_json)
 
 

@@ -92,6 +92,39 @@ def test_a_letter_is_dealt_with_once_by_however_many(opened: Open) -> None:
     assert [number for number, _ in workers[0].letters.outgoing("replay[0]", 0, 100)] == list(range(1, 41))
 
 
+def test_ten_thousand_are_listed_replayed_published_and_forgotten(opened: Open) -> None:
+    database = opened()
+    ledger = ledger_on(database)
+    ledger.claim([PLACE])
+    for first in range(0, 10_000, 1000):
+        buried(ledger, first, 1000)
+    found: list[int] = []
+    while not found or found[-1] > 1:
+        with database.read() as cursor:
+            found += [line.number for line in page(cursor, Selection(), after=found[-1] if found else None, limit=1000)]
+    assert found == list(range(10_000, 0, -1))
+    after = 0
+    while some := [each for each in seen(database, Selection(newer_than=after, state=("waiting",))) if each.number > after]:
+        after = some[-1].number
+        assert len(ledger.letters.act(some, "replayed", at=NOW, actor="dana", why="")) == len(some)
+    assert ledger.dead_letters() == {}
+    streams = ["dead-letter[0]", "replay[0]"]
+    assert ledger.letters.pending(dict.fromkeys(streams, 0)) == 20_000
+    published: list[bytes | None] = []
+    acknowledged = 0
+    while entries := ledger.letter_stream("replay[0]", acknowledged, 500):
+        published += [message.value for entry in entries for message in entry.messages]
+        acknowledged = entries[-1].number
+    assert published == [b"v%d" % number for number in range(10_000)]  # in the order in which they came
+    assert ledger.letters.prune(NOW + 1, at=NOW) == 0  # nothing of it is known to be in Kafka
+    ledger.acknowledged("replay[0]", acknowledged)
+    ledger.acknowledged("dead-letter[0]", 10_000)
+    ledger.settle()
+    assert [ledger.letters.prune(NOW + 1, at=NOW) for _ in range(11)] == [1000] * 10 + [0]
+    with database.read() as cursor:
+        assert total(cursor, Selection()) == 0
+
+
 def test_what_has_changed_since_it_was_seen_stays(opened: Open) -> None:
     database = opened()
     ledger = ledger_on(database)
@@ -122,9 +155,9 @@ def test_a_replay_is_published_with_the_bytes_that_came(opened: Open) -> None:
     assert record == Record(*PLACE, 7, 1_700_000_000_000, b"k", b"v7", HEADERS)
     ledger.letters.act(seen(database), "replayed", at=NOW, actor="a", why="")
     ((number, message),) = ledger.letters.outgoing("replay[0]", 0, 10)
-    assert message == replay_of(record, "toy", 1, NOW)
+    assert message == replay_of(record, "toy/1/1", NOW)
     assert (message.key, message.value, message.partition) == (b"k", b"v7", 0)
-    assert message.headers == (*HEADERS, ("dl_replay", b"toy/1"))
+    assert message.headers == (*HEADERS, ("dl_replay", b"toy/1/1"))
     assert ledger.letters.pending({"replay[0]": number - 1, "dead-letter[0]": 1, "other[0]": 0}) == 1
     assert ledger.letters.pending({"replay[0]": number, "dead-letter[0]": 0}) == 1
     assert ledger.letters.pending({"replay[0]": number, "dead-letter[0]": 1}) == 0
@@ -136,7 +169,8 @@ def test_a_replay_that_fails_names_the_first_letter_and_only_one_of_this_service
     ledger = ledger_on(database)
     ledger.claim([PLACE])
     buried(ledger, 0, 1)
-    for number, said in enumerate((b"toy/1", b"toy/2", b"other/1", b"toy/999", b"toy/x", b"\xff", b"toy/" + b"9" * 30), start=1):
+    said_by = (b"toy/1/1", b"toy/2/2", b"other/1/1", b"toy/999/9", b"toy/x/1", b"\xff", b"toy/1/" + b"9" * 30)
+    for number, said in enumerate(said_by, start=1):
         buried(ledger, number, 1, headers=(*HEADERS, ("dl_replay", said)))
     with database.read() as cursor:
         assert [line.replay_of for line in page(cursor, Selection(), limit=9, rising=True)] == [None, 1, 1] + [None] * 5
@@ -194,7 +228,7 @@ def test_the_time_of_a_replay_is_kept_where_the_topic_keeps_it() -> None:
     old, young = NOW // 1_000_000 - DAYS_30, NOW // 1_000_000 - 1000
 
     def stamp(topic: str, timestamp: int) -> int | None:
-        return replay_of(Record(topic, 0, 0, timestamp, None, None), "toy", 1, NOW).timestamp
+        return replay_of(Record(topic, 0, 0, timestamp, None, None), "toy/1/1", NOW).timestamp
 
     assert stamp("lifecycle.moved.v1", young) == young
     assert stamp("lifecycle.moved.v1", old) == NOW // 1_000_000  # or it would be deleted before it is read
@@ -203,8 +237,31 @@ def test_the_time_of_a_replay_is_kept_where_the_topic_keeps_it() -> None:
 
 
 def test_whose_replay_a_record_is() -> None:
-    assert replayed((("dl_replay", b"toy/17"),), "toy") == 17
+    assert replayed((("dl_replay", b"toy/17/4"),), "toy") == (17, 4)
     assert replayed((), "toy") is None
+
+
+def test_a_replay_that_is_published_twice_and_fails_is_one_letter(opened: Open) -> None:
+    """The relay sends again what it does not know to be there; a record that only says that it is a replay is another one."""
+    database = opened()
+    ledger = ledger_on(database)
+    ledger.claim([PLACE])
+    buried(ledger, 0, 1)
+
+    def arrives(offset: int, value: bytes, act: bytes = b"toy/1/1", *, twice: bool = False) -> None:
+        headers = (*HEADERS, ("dl_replay", act))
+        records = [Record(*PLACE, offset + n, 0, b"k", value, headers) for n in range(2 if twice else 1)]
+        with ledger.transaction(records) as cursor:
+            ledger.bury(cursor, [DeadLetter(record=record, error="Bug", reason="") for record in records])
+
+    arrives(1, b"v0", twice=True)
+    arrives(3, b"v0")
+    assert ledger.dead_letters() == {"Bug": 2}
+    arrives(4, b"v1")  # copied from a replay, and changed
+    arrives(5, b"v0", b"toy/1/2")  # another act
+    assert ledger.dead_letters() == {"Bug": 4}
+    with database.read() as cursor:
+        assert [line.offset for line in page(cursor, Selection(again=True), limit=9, rising=True)] == [1, 4, 5]
 
 
 def test_what_another_process_has_written_is_seen_within_a_turn(opened: Open) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,8 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from events.bus.database import TRANSIENT
-from events.bus.letters.office import Office
+from events.bus.letters.office import REHEARSAL_SECONDS_MAX, Office
+from events.bus.letters.selection import Selection
 from events.bus.partitioner import murmur2
 from events.facts import LeadCreated, OpportunityWon
 from events.record import Message, Record
@@ -170,7 +172,7 @@ def test_what_is_replayed_is_the_record_itself_with_one_header_more(lifecycle: L
     first, second = [each for each in lifecycle.bus.records("crm.lead.v1") if each.value == JUNK]
     assert (first.key, first.value, first.headers, first.partition) == (record.key, JUNK, record.headers, record.partition)
     assert (second.key, second.value, second.partition) == (record.key, JUNK, record.partition)
-    assert second.headers == (*record.headers, ("dl_replay", b"lifecycle/1"))
+    assert second.headers == (*record.headers, ("dl_replay", b"lifecycle/1/1"))
 
 
 def test_a_replay_that_fails_again_is_a_letter_that_names_the_first(lifecycle: Lifecycle, http: TestClient) -> None:
@@ -185,7 +187,7 @@ def test_a_replay_that_fails_again_is_a_letter_that_names_the_first(lifecycle: L
     assert [(each["letter"], each["replay_of"]) for each in waiting] == [("lifecycle/3", "lifecycle/1")]
     assert ask(http, "/1")["became"] == ["lifecycle/2", "lifecycle/3"]
     assert [header for header in lifecycle.bus.records("crm.lead.v1")[-1].headers if header[0] == "dl_replay"] == [
-        ("dl_replay", b"lifecycle/2")
+        ("dl_replay", b"lifecycle/2/2")
     ]
     assert lifecycle.store.ledger.dead_letters() == {"Undecodable": 1}
 
@@ -207,6 +209,27 @@ def test_replays_that_fail_are_not_replayed_by_who_replays_all(lifecycle: Lifecy
             break
     assert (done, lifecycle.store.ledger.dead_letters()) == (5, {"Undecodable": 5})
     assert [each["number"] for each in ask(http, order="asc")["dead_letters"]] == [6, 7, 8, 9, 10]
+
+
+def test_a_rehearsal_that_takes_long_ends_early_and_goes_on(lifecycle: Lifecycle) -> None:
+    """A record of thousands of facts is folded for each of its letters: no request may take as long as a thousand of those."""
+    for _ in range(5):
+        junk(lifecycle)
+    lifecycle.settle()
+    times = itertools.count(0.0, REHEARSAL_SECONDS_MAX / 2 + 0.1)
+    office = Office(
+        lifecycle.store.ledger.letters,
+        lifecycle.store.database.read,
+        Rehearsal(lifecycle.store, lifecycle.tables),
+        transient=TRANSIENT,
+        now=lambda: parse_instant(NOW),
+        monotonic=lambda: next(times),
+    )
+    rounds, after = [], None
+    while after is None or rounds[-1].more:
+        rounds.append(office.replay(Selection(), actor="a", why="", force=False, dry_run=True, after=after, limit=10))
+        after = rounds[-1].decisions[-1].line.number
+    assert [[decision.line.number for decision in each.decisions] for each in rounds] == [[1, 2], [3, 4], [5]]
 
 
 def test_operators_who_replay_at_once_replay_once(lifecycle: Lifecycle, http: TestClient) -> None:
@@ -356,7 +379,7 @@ def test_what_is_dropped_is_done_with_and_can_be_had_back(lifecycle: Lifecycle, 
 
 
 def test_a_letter_whose_replay_would_be_too_large_is_not_replayed(lifecycle: Lifecycle, http: TestClient) -> None:
-    junk(lifecycle, value=b"[" * (1024 * 1024 - 300))
+    junk(lifecycle, value=b"[" * (1024 * 1024 - 600))
     lifecycle.settle()
     assert ask(http, "/1")["verdict"]["outcome"] == "refused"
     large = b"[" * (1024 * 1024 - 91 - 4 - sum(len(n) + len(v) + 10 for n, v in lifecycle.bus.records("crm.lead.v1")[0].headers))

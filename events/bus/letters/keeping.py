@@ -215,9 +215,9 @@ class Letters:
         )
 
     def _replay(self, row: Sequence[Any]) -> Message:
-        _, at, number, topic, part, offset, timestamp, key, value, headers = row
+        act, at, number, topic, part, offset, timestamp, key, value, headers = row
         record = Record(topic, part, offset, timestamp, key, value, headers_of(headers))
-        return replay_of(record, self.service, number, at)
+        return replay_of(record, f"{self.service}/{number}/{act}", at)
 
     def _hold(self, cursor: Cursor) -> None:
         """Letters of one partition number may come from several workers, and are relayed by number."""
@@ -242,13 +242,13 @@ def waiting(cursor: Cursor) -> dict[str, int]:
     return dict(cursor.fetchall())
 
 
-def replay_of(record: Record, service: str, number: int, at: int) -> Message:
-    """The message that says a record once more, to the log in which it lay: its own bytes, and whose replay it is in a header.
+def replay_of(record: Record, origin: str, at: int) -> Message:
+    """The message that says a record once more, to the log in which it lay: its own bytes, and in a header whose replay it is.
 
     It keeps its time where the topic keeps records for ever, or for long enough; else it has that of the replay (``at``,
     nanoseconds), so that it is not deleted before it is read. Topics whose records the broker stamps stamp this one too.
     """
-    headers: Headers = (*((n, v) for n, v in record.headers if n != REPLAY), (REPLAY, f"{service}/{number}".encode()))
+    headers: Headers = (*((n, v) for n, v in record.headers if n != REPLAY), (REPLAY, origin.encode()))
     return Message(
         topic=record.topic,
         key=record.key,

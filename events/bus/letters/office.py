@@ -4,6 +4,7 @@ A replay is decided here and done by the relay: what is chosen here is noted in 
 as it was seen. So two operators who replay the same letters replay them once, and asking again replays what is left.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal
@@ -12,14 +13,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events.bus.cursor import Cursor, Opens
-from events.bus.letters.keeping import ACTS_AT_ONCE_MAX, Act, Letters, replay_of
+from events.bus.letters.keeping import Act, Letters, replay_of
 from events.bus.letters.selection import Line, Selection, page, record_of
 from events.bus.sizes import check_size
 from events.record import Record
 from events.topics import TOPICS
 
 Outcome = Literal["accepted", "repeated", "refused"]
+ACT_MAX: Final = 10**18 - 1
+"""In the place of an act that is not there yet, for the size."""
 REASON_MAX: Final = 2000
+REHEARSAL_SECONDS_MAX: Final = 5.0
+"""How long one call finds out what would become of letters; at least one is decided."""
 _MILLISECOND: Final = 1_000_000
 _STAMPED: Final = {topic.name for topic in TOPICS if topic.log_time}
 
@@ -49,16 +54,31 @@ class Decision(Struct, frozen=True):
     verdict: Verdict | None = None
 
 
+class Round(Struct, frozen=True):
+    """What was done about some letters, and whether there are more that are meant."""
+
+    decisions: Sequence[Decision]
+    more: bool
+
+
 class Office:
     """Thread-safe. ``read`` opens a snapshot; ``transient``: what means "not now"; ``now``: nanoseconds since 1970."""
 
     def __init__(
-        self, letters: Letters, read: Opens, check: Check, *, transient: tuple[type[Exception], ...], now: Callable[[], int]
+        self,
+        letters: Letters,
+        read: Opens,
+        check: Check,
+        *,
+        transient: tuple[type[Exception], ...],
+        now: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._letters = letters
         self._read = read
         self._check = check
         self._transient = transient
+        self._monotonic = monotonic
         self.now: Final = now
 
     @property
@@ -74,7 +94,7 @@ class Office:
 
     def verdict(self, number: int, record: Record) -> Verdict:
         """What would become of a letter that is replayed now."""
-        message = replay_of(record, self.service, number, self.now())
+        message = replay_of(record, f"{self.service}/{number}/{ACT_MAX}", self.now())
         try:
             check_size(message)
         except ValueError as error:
@@ -89,31 +109,42 @@ class Office:
 
     def replay(
         self, selection: Selection, *, actor: str, why: str, force: bool, dry_run: bool, after: int | None, limit: int
-    ) -> list[Decision]:
+    ) -> Round:
         """Replay the letters that are meant, oldest first, after a number: those that would be taken in now.
 
-        ``force``: also those that would be refused again, and those that are replayed already. Nothing that is too large is.
+        ``force``: also those that would be refused again, and those that are replayed already. Nothing that is too large is. It
+        ends early where it takes long to find out: a long record is read and folded for each letter.
         """
-        with self._read() as cursor:
-            lines = page(cursor, selection, after=after, limit=min(limit, ACTS_AT_ONCE_MAX), rising=True)
-            decisions = [self._decide(cursor, line, force) for line in lines]
-        return decisions if dry_run else self._do(decisions, "replayed", actor, why)
+        lines = self._page(selection, after, limit)
+        deadline = self._monotonic() + REHEARSAL_SECONDS_MAX
+        decisions: list[Decision] = []
+        for line in lines:
+            if decisions and self._monotonic() > deadline:
+                break
+            decisions.append(self._decide(line, force))
+        done = decisions if dry_run else self._do(decisions, "replayed", actor, why)
+        return Round(done, more=len(lines) == limit or len(decisions) < len(lines))
 
-    def drop(self, selection: Selection, *, actor: str, why: str, dry_run: bool, after: int | None, limit: int) -> list[Decision]:
+    def drop(self, selection: Selection, *, actor: str, why: str, dry_run: bool, after: int | None, limit: int) -> Round:
         """Note that nothing is to be done about the letters that are meant, oldest first, after a number."""
-        with self._read() as cursor:
-            lines = page(cursor, selection, after=after, limit=min(limit, ACTS_AT_ONCE_MAX), rising=True)
         decisions = [
             Decision(line, "dropped") if line.state == "waiting" else Decision(line, None, f"it is {line.state} already")
-            for line in lines
+            for line in self._page(selection, after, limit)
         ]
-        return decisions if dry_run else self._do(decisions, "dropped", actor, why)
+        done = decisions if dry_run else self._do(decisions, "dropped", actor, why)
+        return Round(done, more=len(decisions) == limit)
 
-    def _decide(self, cursor: Cursor, line: Line, force: bool) -> Decision:
+    def _page(self, selection: Selection, after: int | None, limit: int) -> list[Line]:
+        with self._read() as cursor:
+            return page(cursor, selection, after=after, limit=limit, rising=True)
+
+    def _decide(self, line: Line, force: bool) -> Decision:
         if line.state == "replayed" and not force:
             return Decision(line, None, "it is replayed already")
-        record = record_of(cursor, line.number)
-        assert record is not None, "both are read from one snapshot"
+        with self._read() as cursor:  # one for each: none is held open for as long as a record is folded
+            record = record_of(cursor, line.number)
+        if record is None:
+            return Decision(line, None, "it is forgotten")
         verdict = self.verdict(line.number, record)
         if verdict.outcome == "refused" and (verdict.error == "TooLarge" or not force):
             return Decision(line, None, "it would be refused again", verdict)

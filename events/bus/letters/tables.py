@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -22,10 +22,11 @@ TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS letter (
         number BIGINT PRIMARY KEY, state TEXT NOT NULL, changed_at BIGINT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL,
         timestamp BIGINT NOT NULL, error TEXT NOT NULL, path TEXT NOT NULL, pattern TEXT NOT NULL,
-        source TEXT, id TEXT, type TEXT, customer_id TEXT, replay_of BIGINT)""",
+        source TEXT, id TEXT, type TEXT, customer_id TEXT, replay_of BIGINT, replay_act BIGINT)""",
     """CREATE INDEX IF NOT EXISTS letter_by_state ON letter (state, number)""",
     """CREATE INDEX IF NOT EXISTS letter_by_id ON letter (id)""",
     """CREATE INDEX IF NOT EXISTS letter_by_first ON letter (replay_of) WHERE replay_of IS NOT NULL""",
+    """CREATE INDEX IF NOT EXISTS letter_by_act ON letter (replay_act) WHERE replay_act IS NOT NULL""",
     """CREATE TABLE IF NOT EXISTS letter_act (
         number INTEGER PRIMARY KEY AUTOINCREMENT, letter BIGINT NOT NULL, part INTEGER NOT NULL, act TEXT NOT NULL,
         at BIGINT NOT NULL, actor TEXT NOT NULL, why TEXT NOT NULL)""",
@@ -36,12 +37,13 @@ TABLES: Final = (
 """``resolved`` was written by hand before there were acts; it is read once, when the lines are made."""
 
 REPLAY: Final = "dl_replay"
-"""The header that a replayed record has besides its own: the service and the number of the letter, ``lifecycle/17``."""
+"""The header that a replayed record has besides its own: service, letter and act, by their numbers: ``lifecycle/17/4``."""
 TEXT_MAX: Final = 640
 """Characters of a name that are kept in a line: as long as the longest id that Handoff derives."""
 PATTERN_MAX: Final = 200
 FILL_ROWS: Final = 100
 
+_REPLAY: Final = re.compile(r"(\w+)/([0-9]{1,18})/([0-9]{1,18})")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d)?)?")
 _QUOTED: Final = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*")
@@ -51,7 +53,7 @@ _INSERT: Final = (
 )
 _LINE: Final = (
     "INSERT INTO letter (number, state, changed_at, topic, part, timestamp, error, path, pattern, source, id, type, customer_id,"
-    " replay_of) SELECT d.number, 'waiting', 0, d.topic, d.part, d.timestamp, d.error, d.path, ?, ?, ?, ?, ?,"
+    " replay_act, replay_of) SELECT d.number, 'waiting', 0, d.topic, d.part, d.timestamp, d.error, d.path, ?, ?, ?, ?, ?, ?,"
     " (SELECT coalesce(l.replay_of, l.number) FROM letter AS l WHERE l.number = ?)"
     " FROM dead_letter AS d WHERE d.topic = ? AND d.part = ? AND d.record_offset = ?"
 )
@@ -68,7 +70,11 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 def write(cursor: Cursor, letters: Sequence[DeadLetter], *, service: str, code_version: str) -> None:
-    """Write letters, which wait from now on. No other transaction writes letters meanwhile."""
+    """Write letters, which wait from now on. No other transaction writes letters meanwhile.
+
+    The relay publishes at least once: of replays of one act that fail alike, the first is a letter.
+    """
+    letters = _without_repeats(cursor, letters, service)
     cursor.executemany(
         _INSERT,
         [
@@ -149,14 +155,46 @@ def _line(record: Record, reason: str, service: str) -> tuple[object, ...]:
     type_ = type_of(record.headers, record.value or b"")
     key = None if record.key is None else record.key.decode(errors="replace")
     names = (None if name is None else stored_text(name)[:TEXT_MAX] for name in (source, id_, type_, key))
-    return (stored_text(pattern_of(reason)), *names, replayed(record.headers, service), *record.place, record.offset)
+    origin = replayed(record.headers, service)
+    of = (None, None) if origin is None else (origin.act, origin.letter)
+    return (stored_text(pattern_of(reason)), *names, *of, *record.place, record.offset)
 
 
-def replayed(headers: Headers, service: str) -> int | None:
-    """The number of the letter that a record is a replay of, where it says so."""
-    said = dict(headers).get(REPLAY, b"").decode(errors="replace")
-    name, _, number = said.rpartition("/")
-    return int(number) if name == service and number.isascii() and number.isdigit() and len(number) < 19 else None
+def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str) -> list[DeadLetter]:
+    """The letters without those of a replay that is a letter already: the same act, and the same bytes."""
+    found: list[DeadLetter] = []
+    replays: set[tuple[object, ...]] = set()
+    for letter in letters:
+        record = letter.record
+        origin = replayed(record.headers, service)
+        if origin is not None:
+            replay = (origin.act, record.topic, record.key, record.value)
+            if replay in replays or _is_held(cursor, origin.act, record):
+                continue
+            replays.add(replay)
+        found.append(letter)
+    return found
+
+
+def _is_held(cursor: Cursor, act: int, record: Record) -> bool:
+    cursor.execute(
+        "SELECT d.topic, d.key, d.value FROM letter AS l JOIN dead_letter AS d ON d.number = l.number WHERE l.replay_act = ?",
+        (act,),
+    )
+    return (record.topic, record.key, record.value) in map(tuple, cursor.fetchall())
+
+
+class Origin(NamedTuple):
+    """Of which letter a record is the replay, and by which act."""
+
+    letter: int
+    act: int
+
+
+def replayed(headers: Headers, service: str) -> Origin | None:
+    """What a record is a replay of, where it says so."""
+    said = _REPLAY.fullmatch(dict(headers).get(REPLAY, b"").decode(errors="replace"))
+    return Origin(int(said[2]), int(said[3])) if said is not None and said[1] == service else None
 
 
 def pattern_of(reason: str) -> str:

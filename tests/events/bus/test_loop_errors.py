@@ -250,6 +250,17 @@ def test_bugs_between_records_that_are_well_are_all_rejected(bus: MemoryBus, toy
     assert len(worker.facts()) == 10
 
 
+def test_replays_that_fail_stop_nobody(bus: MemoryBus, toy: MakeToy) -> None:
+    """They are letters already: that somebody asks for many of them too early says nothing of the records of today."""
+    for n in range(60):
+        headers = (("dl_replay", b"toy/%d/%d" % (n, n)),)
+        bus.append(Message("in", f"customer-{n}".encode(), f"bug-{n}".encode(), headers, partition=0))
+    bus.append(Message("in", b"sound", b"in-61", partition=0))
+    worker = toy(bus)
+    drain([loop_on(bus, worker)])
+    assert (len(worker.letters()), len(worker.facts())) == (60, 1)
+
+
 def test_a_service_says_what_is_transient(bus: MemoryBus, toy: MakeToy) -> None:
     fill(bus, 3)
     worker = toy(bus)
