@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from events.bus.letters.tables import REPLAY
 from events.codec import Fact, decode
 from events.record import Message, Record
 from events.reference import Version
@@ -61,6 +62,11 @@ Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 def content_of(message: Message | Record) -> Content:
     """What tells a message from others, wherever it lies."""
     return message.topic, message.key, message.value, message.headers
+
+
+def original_of(message: Message | Record) -> Content:
+    """The same of what was replayed, as if it were the first one."""
+    return message.topic, message.key, message.value, tuple(each for each in message.headers if each[0] != REPLAY)
 
 
 def versions_of(evidence: Evidence, topic: str, *, repeats: bool = False) -> list[Version]:

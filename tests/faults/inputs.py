@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from events.codec import Fact, content, decode
 from events.record import Record
 from events.topics import ASSIGNMENT, LIFECYCLE_INPUTS, MOVED, TICK_TYPE
-from tests.faults.evidence import Evidence, Place, content_of, place_of
+from tests.faults.evidence import Evidence, Place, content_of, original_of, place_of
 from tests.lifecycle.reference_facts import in_order
 
 SENT_TO = [topic.name for topic in LIFECYCLE_INPUTS if topic not in (MOVED, ASSIGNMENT)]
@@ -28,9 +28,9 @@ def facts_of(evidence: Evidence) -> dict[str, list[Fact]]:
 
 
 def malformed(evidence: Evidence) -> dict[Place, Record]:
-    """The records that the load has spoiled, by where they lie."""
+    """The records that the load has spoiled, and the replays of them, by where they lie."""
     spoiled = {content_of(item.message) for item in evidence.sent if item.malformed}
-    return {place_of(r): r for topic in SENT_TO for r in evidence.logs[topic] if content_of(r) in spoiled}
+    return {place_of(r): r for topic in SENT_TO for r in evidence.logs[topic] if original_of(r) in spoiled}
 
 
 def check_inputs(evidence: Evidence) -> Iterator[str]:

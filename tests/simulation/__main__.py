@@ -6,19 +6,27 @@ Also by hand: ``python -m tests.simulation --plan FILE`` runs a plan that was ke
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
+import traceback
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from tests.simulation.plan import plan as plan_of
 from tests.simulation.simulation import simulate
-from tests.simulation.steps import from_json, to_json
+from tests.simulation.steps import Plan, from_json, to_json
 from tests.simulation.story import told
 
-FAILURES_MAX = 3
+FAILURES_MAX: Final = 3
 """After so many stories it is enough."""
+CPU_SECONDS_MAX: Final = 300
+"""A seed that takes so long, with its story, hangs: a run takes a tenth of a second."""
 
 
 class Result(NamedTuple):
@@ -37,6 +45,15 @@ def run(seed: int) -> Result:
     logging.disable(logging.CRITICAL)
     began = time.process_time()
     plan = plan_of(seed)
+    try:
+        with no_longer_than(CPU_SECONDS_MAX):
+            return _run(seed, plan, began)
+    except Hangs:
+        story = f"seed {seed}: hangs (after {CPU_SECONDS_MAX} s of CPU it was ended)\n{traceback.format_exc(limit=-8)}"
+        return Result(seed, len(plan.steps), 0, CPU_SECONDS_MAX, story, to_json(plan))
+
+
+def _run(seed: int, plan: Plan, began: float) -> Result:
     found = simulate(plan)
     seconds = time.process_time() - began
     inputs = sum(len(getattr(step, "inputs", ())) for step in plan.steps)
@@ -44,6 +61,25 @@ def run(seed: int) -> Result:
         return Result(seed, len(plan.steps), inputs, seconds)
     short, story = told(plan, found)
     return Result(seed, len(plan.steps), inputs, seconds, story, to_json(short))
+
+
+class Hangs(BaseException):
+    """A run does not end."""
+
+
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Raise ``Hangs`` when this takes more CPU time."""
+
+    def hangs(*_: object) -> None:
+        raise Hangs
+
+    signal.signal(signal.SIGPROF, hangs)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def campaign(first: int, count: int, jobs: int, keep: Path | None) -> int:
@@ -74,17 +110,29 @@ def campaign(first: int, count: int, jobs: int, keep: Path | None) -> int:
 
 def replay(path: Path) -> int:
     """Run a plan that was kept, and tell all that happens; how much is wrong."""
-    found = simulate(from_json(path.read_bytes()), tell=print)
+    try:
+        plan = from_json(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeError) as error:
+        print(f"{path} is no plan that was kept: {error}", file=sys.stderr)
+        return 1
+    found = simulate(plan, tell=print)
     print("\n".join(found) or "every promise held")
     return len(found)
+
+
+def at_least_1(text: str) -> int:
+    """A number of things. Raises ``ValueError``."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few")
+    return number
 
 
 def main() -> int:
     """0 where all is well, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2_000, help="how many")
+    parser.add_argument("--seeds", type=at_least_1, default=2_000, help="how many")
     parser.add_argument("--seed", type=int, default=None, help="the first one; without it one that was hardly ever tried")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--jobs", type=at_least_1, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for the plans that fail, made short")
     parser.add_argument("--plan", type=Path, default=None, help="run this plan instead, and tell what happens")
     asked = parser.parse_args()
@@ -96,4 +144,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -29,6 +29,7 @@ from tests.simulation.steps import (
     Gap,
     Input,
     Kill,
+    Letters,
     Look,
     Lose,
     Mass,
@@ -197,6 +198,10 @@ class _Drawing:
                 self._steps.append(Turn(service="lifecycle", number=number, which=self._chance.choice([0, 1, 1]), times=2))
         return []
 
+    def letters(self) -> list[AnyStep]:
+        what = self._chance.choice(["replay", "replay", "drop"])
+        return [Letters(at=self._now, number=self._draw(), what=what, force=self._chance.random() < 0.5)]
+
     def gaps(self) -> list[AnyStep]:
         topic = self._chance.choice([*(topic.name for topic in LIFECYCLE_INPUTS), LIFECYCLE.name, "routing.request.v1"])
         return [Gap(topic=topic, partition=self._chance.randrange(3), offsets=self._chance.randint(1, 3))]
@@ -301,6 +306,7 @@ OTHERS: Final[list[Trouble]] = [
     _Drawing.recycles,
     _Drawing.versions,
     _Drawing.mass_changes,
+    _Drawing.letters,
     _Drawing.gaps,
     _Drawing.transactions,
     _Drawing.looks,

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Revoked
 from events.bus.database import Database, EventTable
 from events.bus.ledger import Cursor
+from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer
 from events.record import Message, Record, TopicPartition
@@ -184,8 +185,8 @@ class BorderBus:
 class Process(Struct, frozen=True, eq=False, kw_only=True):
     """A running process. ``works``: what it does beside each other, a piece at a time; ``idle``: nothing is left of that.
 
-    ``look``: it looks at the reference topics; ``free``: its files are closed (the end of everything). ``mass``: what is asked of
-    it about mass changes.
+    ``look``: it looks at the reference topics; ``free``: its files are closed (the end of everything). ``mass``, ``office``: what
+    is asked of it about mass changes and dead letters.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Process(Struct, frozen=True, eq=False, kw_only=True):
     loops: Sequence[Loop]
     works: Sequence[Callable[[], object]]
     mass: Resources | None = None
+    office: Office | None = None
     look: Callable[[], None]
     free: Callable[[], None]
 

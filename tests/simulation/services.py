@@ -13,8 +13,9 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from events.bus import Bus
-from events.bus.database import TRANSIENT
+from events.bus.database import TRANSIENT, Database
 from events.bus.database.sqlite import SQLite
+from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.worker import Worker
 from events.record import Message
@@ -30,6 +31,7 @@ from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import NOT_NOW, Runner
 from services.lifecycle.metrics import Counters as LifecycleCounters
+from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
 from services.routing.desk import Desk
@@ -37,11 +39,16 @@ from services.routing.inbound import Match
 from services.routing.metrics import Counters as RoutingCounters
 from services.routing.publication import Reference
 from services.routing.store import Store as RoutingStore
-from tests.simulation.process import Border, BorderBus, BorderDatabase, Process, Tell
+from tests.simulation.process import Border, BorderBus, BorderDatabase, Process
 from tests.simulation.steps import Service, Shape
 
 EVENTS_AT_ONCE: Final = 12
 """So few stored events are read at once that a poll becomes several transactions, as with long records."""
+FOLDING: Final = "lifecycle"
+MATCHING: Final = f"routing: {LIFECYCLE.name}"
+DESKING: Final = f"routing: {REQUEST.name}"
+GROUPS: Final = (FOLDING, MATCHING, DESKING, GROUP)
+"""All consumer groups."""
 UTC: Final = ZoneInfo("UTC")
 
 
@@ -75,16 +82,24 @@ class Site(Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str] = str
     kinds: Kinds = REAL
 
+    def open(self, service: Service) -> Database:
+        """The database of a service."""
+        return SQLite(self.folder / f"{service}.sqlite")
 
-def start(site: Site, service: Service, number: int, tell: Tell) -> Process:
+
+def start(site: Site, service: Service, name: str, border: Border) -> Process:
     """A process, on what those before it have left. Raises what ends it at once."""
-    border = Border(tell)
-    return {"lifecycle": _lifecycle, "routing": _routing, "forecast": _forecast}[service](site, f"{service}-{number + 1}", border)
+    database = BorderDatabase(site.open(service), border)
+    make = {"lifecycle": _lifecycle, "routing": _routing, "forecast": _forecast}[service]
+    try:
+        return make(site, name, border, database)
+    except BaseException:
+        database.close()
+        raise
 
 
-def _lifecycle(site: Site, name: str, border: Border) -> Process:
-    kinds, bus = site.kinds, BorderBus(site.bus, border)
-    database, clock = BorderDatabase(SQLite(site.folder / "lifecycle.sqlite"), border), lambda: site.clock() * 1_000_000
+def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Process:
+    kinds, bus, clock = site.kinds, BorderBus(site.bus, border), lambda: site.clock() * 1_000_000
     store = kinds.lifecycle_store(database, site.shape.shards, code_version="simulation", identity=bus.identity)
     store.read_max = EVENTS_AT_ONCE
     tables = StatusTables(bus, UTC)
@@ -92,7 +107,7 @@ def _lifecycle(site: Site, name: str, border: Border) -> Process:
     cache = Cache(records_max=5, facts_max=60)  # so small that records are let go of
     worker = kinds.lifecycle_inbound(store, tables, counters, cache=cache, clock=clock)
     topics = [topic.name for topic in LIFECYCLE_INPUTS]
-    loop = _loop(site, bus, kinds.lifecycle(worker), "lifecycle", topics, name, beside=worker.beside)
+    loop = _loop(site, bus, kinds.lifecycle(worker), FOLDING, topics, name, beside=worker.beside)
     batches = Batches(database)
     runner = Runner(batches, store, lambda: tables.policy, lambda messages: _publish(bus, messages), clock, step_records=2)
     mass = Resources(store, batches, runner, lambda: tables.policy, clock, new_id=lambda _: site.new_id())
@@ -102,7 +117,18 @@ def _lifecycle(site: Site, name: str, border: Border) -> Process:
             runner.step()
 
     works = [loop.turn, change_some]
-    return Process(name=name, border=border, bus=bus, loops=[loop], works=works, mass=mass, look=tables.look, free=store.close)
+    office = Office(store.ledger.letters, database.read, Rehearsal(store, tables), transient=TRANSIENT, now=clock)
+    return Process(
+        name=name,
+        border=border,
+        bus=bus,
+        loops=[loop],
+        works=works,
+        mass=mass,
+        office=office,
+        look=tables.look,
+        free=store.close,
+    )
 
 
 def _publish(bus: Bus, messages: Sequence[Message]) -> None:
@@ -114,25 +140,23 @@ def _publish(bus: Bus, messages: Sequence[Message]) -> None:
         producer.close()
 
 
-def _routing(site: Site, name: str, border: Border) -> Process:
+def _routing(site: Site, name: str, border: Border, database: Database) -> Process:
     kinds, bus = site.kinds, BorderBus(site.bus, border)
-    database = BorderDatabase(SQLite(site.folder / "routing.sqlite"), border)
     store = kinds.routing_store(database, code_version="simulation", identity=bus.identity)
     reference = Reference(bus, rules=None, directory=None, clock=lambda: site.clock() * 1_000_000)
     counters = RoutingCounters.on(CollectorRegistry())
     match, desk = Match(bus, store.ledger, reference, counters), Desk(store, reference, counters)
     loops = [
-        _loop(site, bus, match, f"routing: {LIFECYCLE.name}", [LIFECYCLE.name], name),
-        _loop(site, bus, kinds.desk(desk), f"routing: {REQUEST.name}", [REQUEST.name], name),
+        _loop(site, bus, match, MATCHING, [LIFECYCLE.name], name),
+        _loop(site, bus, kinds.desk(desk), DESKING, [REQUEST.name], name),
     ]
     reference.look()
     works = [loop.turn for loop in loops]
     return Process(name=name, border=border, bus=bus, loops=loops, works=works, look=reference.look, free=store.close)
 
 
-def _forecast(site: Site, name: str, border: Border) -> Process:
+def _forecast(site: Site, name: str, border: Border, database: Database) -> Process:
     kinds, bus = site.kinds, BorderBus(site.bus, border)
-    database = BorderDatabase(SQLite(site.folder / "forecast.sqlite"), border)
     store = ForecastStore(database, code_version="simulation", identity=bus.identity)
     store.adopt_time_zone(UTC)
     worker = kinds.forecast_inbound(store.ledger, Metrics(CollectorRegistry()), UTC)

@@ -7,6 +7,7 @@ here can only be asked of services that one has in hand: views built anew (I6), 
 import itertools
 import sqlite3
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from events.bus.database.sqlite import SQLite
+from events.bus.letters.tables import REPLAY
 from events.bus.memory import drain
 from events.record import TopicPartition
 from events.topics import DIRECTORY, LIFECYCLE, TOPICS
@@ -38,6 +40,7 @@ from tests.faults.evidence import Answer, Evidence
 from tests.faults.inputs import facts_of
 from tests.faults.load import Item
 from tests.forecast.naive import Naive
+from tests.simulation.process import Border
 from tests.simulation.services import REAL, UTC, Kinds, Site, start
 from tests.simulation.steps import SERVICES, Plan
 from tests.simulation.world import World
@@ -52,24 +55,30 @@ _REBUILT: Final = "rebuilding"
 
 
 def simulate(plan: Plan, *, kinds: Kinds = REAL, tell: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Run a plan; what is wrong."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
-        folder = Path(name)
-        world = World(plan, folder, kinds=kinds, tell=tell)
+    """Run a plan; what is wrong. That the run itself or its checks break off is wrong, too."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        world = World(plan, Path(folder), kinds=kinds, tell=tell)
         try:
-            world.run()
-            if world.wrong:
-                return world.wrong
-            evidence = gather(world)
-            return [
-                *findings(evidence, world.now * 1_000_000),
-                *_mass_changed(world, evidence),
-                *_as_known_then(world, evidence),
-                *_rebuilt(world),
-                *_started_anew(world),
-            ]
+            return list(_wrong(world))
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return [f"broken off: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"]
         finally:
             world.close()
+
+
+def _wrong(world: World) -> Iterator[str]:
+    world.run()
+    if world.wrong:
+        yield from world.wrong
+        return
+    evidence = gather(world)
+    yield from findings(evidence, world.now * 1_000_000)
+    yield from _mass_changed(world, evidence)
+    yield from _replayed(world, evidence)
+    yield from _as_known_then(world, evidence)
+    yield from _rebuilt(world)
+    yield from _started_anew(world)
 
 
 def gather(world: World) -> Evidence:
@@ -82,7 +91,7 @@ def gather(world: World) -> Evidence:
         tables.refresh()
         customers = gathering.customers_of(folder / "lifecycle.sqlite")
         return Evidence(
-            sent=[Item(each.number, each.message, each.malformed) for each in world.sent],
+            sent=[Item(each.number, each.message, each.malformed) for each in world.outside.sent],
             logs={topic.name: bus.records(topic.name) for topic in TOPICS},
             accepted=gathering.stored_facts(lifecycle, customers),
             records={name: customer_view(read(lifecycle, name, NOW, tables.policy)) for _, name in customers},
@@ -141,6 +150,19 @@ def _mass_changed(world: World, evidence: Evidence) -> Iterator[str]:
     database.close()
 
 
+def _replayed(world: World, evidence: Evidence) -> Iterator[str]:
+    """Every replay that an operator was promised lies in the log that the letter came from, and no other does."""
+    with closing(sqlite3.connect(world.site.folder / "lifecycle.sqlite")) as database:
+        query = "SELECT d.topic, d.part, d.number FROM letter_act JOIN dead_letter AS d ON d.number = letter WHERE act = 'replayed'"
+        promised = {(topic, part, f"lifecycle/{number}") for topic, part, number in database.execute(query)}
+    headers = [(record, dict(record.headers)) for records in evidence.logs.values() for record in records]
+    written = {(r.topic, r.partition, said[REPLAY].decode()) for r, said in headers if REPLAY in said and "dl_topic" not in said}
+    for name in sorted(promised - written):
+        yield f"letters: the replay {name} was promised, and is not there"
+    for name in sorted(written - promised):
+        yield f"letters: the replay {name} is there, and nobody asked for it"
+
+
 BATCHES_MAX: Final = 10_000
 SETTINGS: Final = Settings(_env_file=None)  # type: ignore[call-arg]
 
@@ -174,7 +196,7 @@ def _rebuilt(world: World) -> Iterator[str]:
     folder.mkdir()
     site = Site(folder=folder, bus=world.bus, shape=world.plan.shape, clock=world.site.clock)
     world.everybody_leaves()
-    process = start(site, "forecast", 0, lambda _: None)
+    process = start(site, "forecast", "forecast-1", Border(lambda _: None))
     try:
         drain(process.loops)
     finally:

@@ -83,6 +83,17 @@ class Drift(Step, frozen=True, tag="drift"):
     ahead: int
 
 
+class Letters(Step, frozen=True, tag="letters"):
+    """An operator asks a process of lifecycle to replay all dead letters that are not replayed yet, or to drop those that wait.
+
+    ``force``: also those that would be refused again, and those that are replayed already.
+    """
+
+    number: int
+    what: Literal["replay", "drop"]
+    force: bool = False
+
+
 # ---------------------------------------------------------------------------------- what operations publish
 
 
@@ -219,7 +230,7 @@ class Slow(Step, frozen=True, tag="slow"):
 
 
 AnyStep = (
-    Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Version
+    Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Letters | Version
     | Turn | Look | Stop | Kill | Die | Expire | Replace | Overtake | Zombie
     | Fail | Lose | Away | Slow
 )  # fmt: skip

@@ -19,6 +19,7 @@ PROMISES: Final = {
     "mass": "a mass change says and does the same (I1)",
     "rebuilt": "a view that is built anew is the live one (I6)",
     "restart": "what is done is done: another start changes nothing (I1)",
+    "broken off": "a run can be checked, whatever comes out of it",
     "services": "a service goes on, whatever happens; it ends only where it was replaced",
 }
 """Which promise a finding is about, by its first word."""
@@ -56,7 +57,7 @@ def told(plan: Plan, found: list[str], *, kinds: Kinds = REAL, runs_max: int = R
 
 def _until_checked(lines: list[str], kind: str) -> list[str]:
     """What happened before it was found."""
-    end = len(lines) if kind in ("restart", "services") or ONCE_MORE not in lines else lines.index(ONCE_MORE)
+    end = len(lines) if kind in ("restart", "services", "broken off") or ONCE_MORE not in lines else lines.index(ONCE_MORE)
     return lines[:end]
 
 

@@ -5,30 +5,25 @@ run finds wrong by itself is a process that ended without a reason, and a system
 """
 
 import itertools
-import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
-from msgspec.structs import replace
 
-from events.assignments import LeadAssigned
+from events.bus.database import TRANSIENT
 from events.bus.ledger import Fenced
-from events.bus.memory import MemoryBus, Transaction
-from events.codec import Fact, decode, encode
-from events.facts import ActivityLogged, HandoffAccepted, HandoffRejected
+from events.bus.memory import MemoryBus
 from events.record import Message, TopicPartition
-from events.topics import ASSIGNMENT, TOPICS
-from events.values import format_instant
-from services.lifecycle.mass.api import MassChange, Reversal
+from events.topics import TOPICS
 from services.lifecycle.mass.runner import NOT_NOW
-from tests.simulation.process import Crash, Process, Unanswered, by_topic, named
-from tests.simulation.reference import BEGIN, RUBBISH, first_versions, version_message
-from tests.simulation.services import REAL, Kinds, Site, start
+from tests.simulation.outside import Outside
+from tests.simulation.process import Border, Crash, Process, Tell, Unanswered
+from tests.simulation.reference import BEGIN
+from tests.simulation.services import GROUPS, REAL, Kinds, Site, start
 from tests.simulation.steps import (
     Answer,
     AnyStep,
@@ -40,8 +35,8 @@ from tests.simulation.steps import (
     Expire,
     Fail,
     Gap,
-    Input,
     Kill,
+    Letters,
     Look,
     Lose,
     Mass,
@@ -63,9 +58,18 @@ ROUNDS_MAX: Final = 400
 """So many turns of everybody are enough to come to rest, after any plan."""
 QUIET_ROUNDS: Final = 3
 ZOMBIE_TURNS: Final = 4
-ONCE_MORE: Final = "everybody is killed once more, and starts again"
 LATER: Final = 10 * 60 * 1000
 """How long after the last step everything comes to rest: in milliseconds."""
+ONCE_MORE: Final = "everybody is killed once more, and starts again"
+WHERE: Final[dict[Point, str]] = {
+    "begin": "before it opens a transaction",
+    "commit": "when all is written, before the commit",
+    "committed": "after the commit, before it is told",
+    "send": "in the middle of writing to the log",
+    "sent": "after writing to the log, before it is told",
+}
+ASKED_IN_VAIN: Final = (HTTPException, RequestValidationError, *NOT_NOW)
+"""What whoever asks a process for something may be told."""
 
 
 class Place:
@@ -73,44 +77,36 @@ class Place:
 
     def __init__(self, service: Service, number: int) -> None:
         self.service: Final = service
-        self.number: Final = number
+        self.name: Final = f"{service}-{number + 1}"
         self.process: Process | None = None
         self.zombies: list[Process] = []
         self.last: Process | None = None
         """Who was here last, running or not."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.service}-{self.number + 1}"
+        self.waiting: list[Die | Fail] = []
+        """What happens to the next process that starts here."""
 
 
 class World:
     """One run. ``now``: milliseconds since 1970. ``wrong``: what the run itself has found."""
 
-    def __init__(self, plan: Plan, folder: Path, *, kinds: Kinds = REAL, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, plan: Plan, folder: Path, *, kinds: Kinds = REAL, tell: Tell = lambda _: None) -> None:
         self.plan: Final = plan
         self.now = BEGIN
-        self._drift = 0
         self.wrong: list[str] = []
-        self.sent: list[Input] = []
-        """What producers were told is written."""
+        self._drift = 0
         self._tell = tell
-        shape = plan.shape
         self.bus = MemoryBus(
-            {topic.name: topic.partitions(shape.shards) for topic in TOPICS},
+            {topic.name: topic.partitions(plan.shape.shards) for topic in TOPICS},
             clock=lambda: self.now + self._drift,
             log_time=[topic.name for topic in TOPICS if topic.log_time],
         )
+        self.outside: Final = Outside(self.bus, lambda: self.now, tell)
         names = (f"batch-{number}" for number in itertools.count(1))
-        self.site = Site(folder=folder, bus=self.bus, shape=shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds)
-        self._versions: dict[str, int] = {}
-        self._open: dict[int, tuple[Transaction, Sequence[Input]]] = {}
-        self._batches: dict[int, str] = {}
+        self.site: Final = Site(
+            folder=folder, bus=self.bus, shape=plan.shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds
+        )
         self._made: list[Process] = []
-        self._places = {(service, number): Place(service, number) for service, number in shape.places()}
-        for version in first_versions():
-            self._versions[version.topic] = 1
-            self.bus.append(version_message(version, 1))
+        self._places = {(service, number): Place(service, number) for service, number in plan.shape.places()}
 
     def run(self) -> None:
         """All steps, and the rest."""
@@ -128,9 +124,6 @@ class World:
         for process in self._made:
             process.free()
 
-    def _time(self) -> str:
-        return instant(self.now)
-
     # ------------------------------------------------------------------------------------------- steps
 
     def do(self, step: AnyStep) -> None:
@@ -138,24 +131,26 @@ class World:
         self.now = max(self.now, step.at)
         match step:
             case Publish():
-                self._publish(step.inputs)
+                self.outside.publish(step.inputs)
             case Begin():
-                self._begin(step)
+                self.outside.begin(step)
             case Conclude():
-                self._conclude(step.name, abort=step.abort)
+                self.outside.conclude(step.name, abort=step.abort)
             case Gap():
-                self.bus.log(TopicPartition(step.topic, step.partition % self.bus.partitions(step.topic))).gap(step.offsets)
+                self.outside.gap(step)
             case Answer():
-                self._answer(step)
+                self.outside.answer(step)
+            case Version():
+                self.outside.version(step)
+            case Mass():
+                self._asked(step.number, lambda process: self.outside.mass(process, step))
+            case Letters():
+                self._asked(step.number, lambda process: self.outside.letters(process, step))
             case Pass():
-                self._tell(f"{self._time()} time has passed")
+                self.outside.told("time has passed")
             case Drift():
                 self._drift = step.ahead
-                self._tell(f"{self._time()} the log's clock is {step.ahead / 1000:g} s ahead")
-            case Mass():
-                self._mass(self._places[("lifecycle", step.number % self.plan.shape.lifecycle)], step)
-            case Version():
-                self._publish_version(step)
+                self.outside.told(f"the log's clock is {step.ahead / 1000:g} s ahead")
             case Lose():
                 self.bus.fault = _once(step)
             case Away():
@@ -183,10 +178,11 @@ class World:
             case Kill() if process is not None:
                 self._tell(f"{place.name} is killed")
                 self._gone(place, process)
-            case Die():
-                self._arm(place, step, Crash())
-            case Fail():
-                self._arm(place, step, Unanswered("the database does not answer"))
+            case Die() | Fail():
+                if process is None:
+                    place.waiting.append(step)
+                else:
+                    self._arm(process.border, place, step)
             case Overtake() if process is not None:
                 process.border.arm("begin", step.nth, lambda: self._overtaken(place, process, step))
             case Expire() if place.last is not None:
@@ -199,112 +195,40 @@ class World:
                 self.bus.reseed(step.seed)
                 self._turn_of(place, place.zombies[0], step.which)
 
-    # --------------------------------------------------------------------------------------- producers
-
-    def _publish(self, inputs: Sequence[Input]) -> None:
-        for each in inputs:
-            record = self.bus.append(self._placed(each.message))
-            self.sent.append(each)
-            self._tell(f"{self._time()} published to {record.topic}: {named(record)}{_said(each)}")
-
-    def _placed(self, message: Message) -> Message:
-        """The message in a partition that there is."""
-        if message.partition is None:
-            return message
-        return replace(message, partition=message.partition % self.bus.partitions(message.topic))
-
-    def _begin(self, step: Begin) -> None:
-        transaction = self.bus.transaction()
-        transaction.send([self._placed(each.message) for each in step.inputs])
-        self._open[step.name] = (transaction, step.inputs)
-        for topic, names in by_topic([each.message for each in step.inputs]):
-            self._tell(f"{self._time()} published to {topic} in transaction {step.name}, which is open: {names}")
-
-    def _conclude(self, name: int, *, abort: bool) -> None:
-        transaction, inputs = self._open.pop(name, (None, ()))
-        if transaction is None:
-            return
-        self._tell(f"transaction {name} is {'aborted' if abort else 'committed'}")
-        if abort:
-            transaction.abort()
-        else:
-            transaction.commit()
-            self.sent += inputs
-
-    def _answer(self, step: Answer) -> None:
-        given = self._last_assignment(step.customer)
-        if given is None:
-            return
-        mine: dict[str, Any] = {"customer_id": step.customer, "rep_id": given.rep_id}
-        match step.how:
-            case "accepts":
-                type_, data = "crm.handoff.accepted.v1", HandoffAccepted(**mine, assignment_id=given.assignment_id)
-            case "rejects":
-                type_ = "crm.handoff.rejected.v1"
-                data = HandoffRejected(**mine, assignment_id=given.assignment_id, reason="no time")
-            case "works":
-                type_, data = "crm.activity.logged.v1", ActivityLogged(**mine, activity_id=f"answer {step.number}")
-        at = self.now * 1_000_000
-        message = encode("crm.activity.v1", type_, data, source="tool", id=f"answer{step.number}", occurred_at=at)
-        self._publish([Input(step.number, message)])
-
-    def _mass(self, place: Place, step: Mass) -> None:
+    def _asked(self, number: int, ask: Callable[[Process], object]) -> None:
+        """Somebody asks a process of lifecycle for something, if it runs."""
+        place = self._places["lifecycle", number % self.plan.shape.lifecycle]
         process = place.process
-        if process is None or process.mass is None:
-            return
-        mass, name = process.mass, self._batches.get(step.name, "")
-        before = {"take back": self._batches.get(step.of, "")}.get(step.what, step.change)
-        self._tell(f"{self._time()} {place.name} is asked to {step.what} mass change {step.name}: {before}")
 
-        def asked() -> None:
-            match step.what:
-                case "preview":
-                    said = {
-                        "filter": {"stage": [step.stage]},
-                        "change": json.loads(step.change),
-                        "actor": "eva",
-                        "reason": "spring",
-                    }
-                    self._batches[step.name] = mass.previewed(MassChange.model_validate(said), None).id
-                case "take back":
-                    self._batches[step.name] = mass.taken_back(before, Reversal(actor="eva")).id
-                case "apply":
-                    mass.advanced(name, ["previewed"], "applying", "it is not previewed")
-                case "cancel":
-                    mass.advanced(name, ["previewing", "previewed", "applying"], "cancelled", "it has ended")
+        def answer() -> None:
+            assert process is not None
+            with suppress(*ASKED_IN_VAIN):
+                ask(process)
 
-        def answered() -> None:
-            with suppress(HTTPException, RequestValidationError, *NOT_NOW):  # whoever asks is told so
-                asked()
-
-        self._guarded(place, process, answered)
-
-    def _last_assignment(self, customer: str) -> LeadAssigned | None:
-        facts = [decode(record) for record in self.bus.records(ASSIGNMENT.name) if record.key == customer.encode()]
-        given = [fact.data for fact in facts if isinstance(fact, Fact) and isinstance(fact.data, LeadAssigned)]
-        return given[-1] if given else None
-
-    def _publish_version(self, step: Version) -> None:
-        number = self._versions.get(step.topic, 0) + (step.name != RUBBISH)
-        self._versions[step.topic] = number
-        self.bus.append(version_message(step, number))
-        since = instant(step.since)
-        self._tell(f"{self._time()} operations publish version {number} of the {step.topic}, in force from {since}: {step.name}")
+        if process is not None:
+            self._guarded(place, process, answer)
 
     # --------------------------------------------------------------------------------------- processes
 
     def _turn(self, place: Place, which: int) -> None:
-        self._turn_of(place, place.process or self._start(place), which)
+        process = place.process or self._start(place)
+        if process is not None:
+            self._turn_of(place, process, which)
 
     def _turn_of(self, place: Place, process: Process, which: int) -> None:
         self._guarded(place, process, process.works[which % len(process.works)])
 
-    def _start(self, place: Place) -> Process:
-        """Another process in a place, on the same database."""
+    def _start(self, place: Place) -> Process | None:
+        """Another process in a place, on the same database; None where it ends before it works."""
         self._tell(f"{place.name} starts")
-        tell = self._tell
-        name = place.name
-        process = start(self.site, place.service, place.number, lambda what: tell(f"{name} {what}"))
+        border = Border(lambda what: self._tell(f"{place.name} {what}"))
+        for step in place.waiting:
+            self._arm(border, place, step)
+        place.waiting.clear()
+        try:
+            process = start(self.site, place.service, place.name, border)
+        except (Crash, *TRANSIENT):
+            return None
         self._made.append(process)
         place.process = place.last = process
         return process
@@ -333,22 +257,23 @@ class World:
             place.process = None
         place.zombies = [each for each in place.zombies if each is not process]
 
-    def _arm(self, place: Place, step: Die | Fail, failure: BaseException) -> None:
-        process = place.process or self._start(place)
+    def _arm(self, border: Border, place: Place, step: Die | Fail) -> None:
+        how = "is killed" if isinstance(step, Die) else "is not answered by its database"
+        failure = Crash() if isinstance(step, Die) else Unanswered("the database does not answer")
 
         def fail() -> None:
-            how = "is killed" if isinstance(step, Die) else "is not answered by its database"
-            self._tell(f"{process.name} {how} {WHERE[step.point]}")
+            self._tell(f"{place.name} {how} {WHERE[step.point]}")
             raise failure
 
-        process.border.arm(step.point, step.nth, fail)
+        border.arm(step.point, step.nth, fail)
 
-    def _replace(self, place: Place) -> Process:
+    def _replace(self, place: Place) -> None:
         """The process of a place is frozen, and another one takes over."""
         if place.process is not None:
             self._tell(f"{place.name} is frozen")
             place.zombies.append(place.process)
-        return self._start(place)
+            place.process = None
+        self._start(place)
 
     def _overtaken(self, place: Place, process: Process, step: Overtake) -> None:
         if place.process is not process:
@@ -368,10 +293,10 @@ class World:
         self.bus.fault = None
         for process in self._made:
             process.border.disarm()
-        for name in list(self._open):
-            self._conclude(name, abort=False)
+        self.outside.conclude_all()
         self.now += LATER
         for place in self._places.values():
+            place.waiting.clear()
             for zombie in list(place.zombies):
                 for turn in range(ZOMBIE_TURNS):
                     self.bus.reseed(turn)
@@ -401,9 +326,8 @@ class World:
         while quiet < QUIET_ROUNDS and not self.wrong:
             rounds += 1
             if rounds > ROUNDS_MAX:
-                progress = {p.name: [each.progress() for each in p.process.loops] for p in self._places.values() if p.process}
-                self.wrong.append(f"services: not at rest after {ROUNDS_MAX} turns of everybody: {progress}")
-                return
+                busy = [p.name for p in self._places.values() if p.process is None or not p.process.idle()]
+                self.wrong.append(f"services: after {ROUNDS_MAX} turns of everybody these are not at rest: {', '.join(busy)}")
             quiet = quiet + 1 if self._round() else 0
 
     def _round(self) -> bool:
@@ -411,27 +335,16 @@ class World:
         ends = self._ends()
         for place in self._places.values():
             process = place.process or self._start(place)
-            self._guarded(place, process, process.look)
-            for which in range(len(process.works)):
-                if place.process is process:
-                    self._turn_of(place, process, which)
+            if process is not None:
+                self._guarded(place, process, process.look)
+                for which in range(len(process.works)):
+                    if place.process is process:
+                        self._turn_of(place, process, which)
         processes = [place.process for place in self._places.values()]
         return ends == self._ends() and all(process is not None and process.idle() for process in processes)
 
     def _ends(self) -> list[int]:
         return [self.bus.log(TopicPartition(t.name, n)).end for t in TOPICS for n in range(self.bus.partitions(t.name))]
-
-
-GROUPS: Final = ("lifecycle", "routing: crm.lifecycle.v1", "routing: routing.request.v1", "forecast")
-
-
-WHERE: Final[dict[Point, str]] = {
-    "begin": "before it opens a transaction",
-    "commit": "when all is written, before the commit",
-    "committed": "after the commit, before it is told",
-    "send": "in the middle of writing to the log",
-    "sent": "after writing to the log, before it is told",
-}
 
 
 def _once(step: Lose) -> Callable[[Message], Any]:
@@ -443,12 +356,3 @@ def _once(step: Lose) -> Callable[[Message], Any]:
         return step.fault if left[0] == 0 else None
 
     return fault
-
-
-def instant(milliseconds: int) -> str:
-    """An instant as it is told."""
-    return format_instant(milliseconds * 1_000_000)
-
-
-def _said(each: Input) -> str:
-    return " (which cannot be read)" if each.malformed else ""
