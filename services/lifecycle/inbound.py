@@ -185,9 +185,13 @@ class Inbound:
             return
         work = Work.none()
         for shard, wake in due:
-            name = wakes.name_of(wake)
-            if not self._store.has_forwarded(shard, name):
-                work.forward(shard, name, wakes.tick(shard, wake, now))
+            for path in wakes.paths_of(wake):
+                name = wakes.name_of(wake, path)
+                sent = self._store.forwarded(shard, name)
+                if sent is None:
+                    work.forward(shard, name, wakes.tick(shard, path, wake, now))
+                if sent is None or wakes.is_for(sent, wake):
+                    break
             work.wakes[wake.customer_id] = (shard, None)
             work.followed[shard] = None  # or a worker that lost it could forget a waking that the next one has noted meanwhile
         self._write([], work)

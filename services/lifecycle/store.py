@@ -192,9 +192,12 @@ class Store:
             for after, customer, state in page:  # noqa: B007 - where the next page begins
                 yield customer, state
 
-    def has_forwarded(self, shard: int, name: str) -> bool:
-        """Whether a message of that name was ever sent from a shard."""
-        return bool(self._tables[shard].select_events(ours(name), limit=1))
+    def forwarded(self, shard: int, name: str) -> Forwarded | None:
+        """The message of that name that was sent from a shard, if one ever was."""
+        for stored in self._tables[shard].select_events(ours(name), limit=1):
+            event = from_bytes(stored.topic, stored.state)
+            return event if isinstance(event, Forwarded) else None
+        return None
 
     def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, int]:
         """Write a batch's outcome and its positions in one transaction; answers with the last number of each stream it grew.

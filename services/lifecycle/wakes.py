@@ -7,6 +7,7 @@ from events.bus.ledger import Cursor
 from events.codec import encode
 from events.facts import FactRef, LifecycleTick
 from events.topics import MOVED, TICK_TYPE
+from events.values import format_instant
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.outbound import SOURCE
 from services.lifecycle.work import Wake
@@ -42,12 +43,26 @@ def due(cursor: Cursor, shards: Collection[int], instant: int) -> list[tuple[int
     return [(shard, Wake(customer, at, FactRef(source=source, id=id_))) for shard, customer, at, source, id_ in cursor.fetchall()]
 
 
-def name_of(wake: Wake) -> str:
-    """What the message is called that wakes a lead: it is sent once by this name."""
-    return f"wake/{wake.customer_id}/{wake.recycling.source}/{wake.recycling.id}"
+def paths_of(wake: Wake) -> tuple[str, str]:
+    """How the tick that wakes a lead is named: it is sent once by a name.
+
+    The second is for where another fact has taken the recycling's place (FOLD.md 2), and the tick of that one was sent already.
+    """
+    path = f"{wake.recycling.source}/{wake.recycling.id}"
+    return path, f"{path}/{wake.at}"
 
 
-def tick(shard: int, wake: Wake, now: int) -> Forwarded:
+def name_of(wake: Wake, path: str) -> str:
+    """The name under which its message is stored."""
+    return f"wake/{wake.customer_id}/{path}"
+
+
+def is_for(sent: Forwarded, wake: Wake) -> bool:
+    """Whether a tick that was sent says the same time."""
+    return ("ce_time", format_instant(wake.at).encode()) in sent.headers
+
+
+def tick(shard: int, path: str, wake: Wake, now: int) -> Forwarded:
     """The record that says that time has come to where a recycled lead was waiting.
 
     It is recorded now, and not when it was due: that may be long ago, and the topic drops what was recorded a month ago.
@@ -57,7 +72,7 @@ def tick(shard: int, wake: Wake, now: int) -> Forwarded:
         TICK_TYPE,
         LifecycleTick(customer_id=wake.customer_id, recycled=wake.recycling),
         source=SOURCE,
-        id=f"{wake.customer_id}/wake/{wake.recycling.source}/{wake.recycling.id}",
+        id=f"{wake.customer_id}/wake/{path}",
         occurred_at=wake.at,
         recorded_at=now,
     )

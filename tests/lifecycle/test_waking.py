@@ -1,5 +1,6 @@
 """Recycled leads come back by a tick, once: whatever crashes, arrives late or is decided anew meanwhile (FOLD 20)."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from events.bus.ledger import Fenced
 from events.bus.memory import drain
 from events.bus.partitioner import murmur2
-from events.codec import Fact, decode
+from events.codec import Fact, content, decode
 from events.facts import (
     ActivityLogged,
     Data,
@@ -138,6 +139,28 @@ def test_until_in_the_past_it_is_back_at_once(lifecycle: Lifecycle) -> None:
     wait(lifecycle, DAY_4)
     assert ticks(lifecycle) == [("acme/wake/crm/r", DAY_3)]
     assert statuses(lifecycle) == [(DAY_1, "Qualified"), (DAY_3, "New")]
+
+
+def test_a_recycling_that_takes_the_place_of_one_that_has_woken_the_lead_wakes_it_too(asleep: Lifecycle) -> None:
+    """They have one identity, so only one of them is a fact (FOLD 2); and the tick of the other is before it."""
+    wait(asleep, DAY_3)
+    assert statuses(asleep)[-1] == (DAY_3, "New")
+    known = asleep.store.load(asleep.store.home("acme"), ["acme"], asleep.policy)["acme"].known
+    (first,) = [each.digest for ref, each in known.items() if ref.id == "r"]
+    for number in range(1000):  # of two the one with the smaller digest stands
+        data = LeadRecycled(customer_id="acme", reason=f"later {number}", until=DAY_5)
+        fact = Fact("acme", "crm", "r", "crm.lead.recycled.v1", parse_instant(DAY_4), 0, data)
+        if hashlib.sha256(content(fact)).digest() < first:
+            break
+    asleep.publish("crm.lead.recycled.v1", data, DAY_4, id="r")
+    wait(asleep, DAY_4)
+    assert statuses(asleep)[-1] == (DAY_4, "Recycled")
+    wait(asleep, DAY_6)
+    assert statuses(asleep)[-2:] == [(DAY_4, "Recycled"), (DAY_5, "New")]
+    assert ticks(asleep) == [
+        ("acme/wake/crm/r", DAY_3),
+        (f"acme/wake/crm/r/{parse_instant(DAY_5)}", DAY_5),
+    ]
 
 
 def test_without_until_it_sleeps_for_good(lifecycle: Lifecycle) -> None:
