@@ -183,32 +183,32 @@ def _show_list(services: Services, service: ServiceName, asked: Asked, by: str, 
     say(f"{service}: {count:,} {STATES.get(asked.state, asked.state)}", style="bold")
     if not count:
         return
-    names = ("error", "path", "reason") if by == "reason" else (by,)
-    rows = [(each["count"], *(_plain(each[name]) for name in names), day_or_time(each["last"])) for each in groups["groups"]]
-    table(("letters", *names, "last"), rows, right=("letters",))
+    rows = [(each["count"], day_or_time(each["last"]), _kind(each, by)) for each in groups["groups"]]
+    table(("letters", "last", by), rows, right=("letters",))
     if groups["more"]:
         say(f"the {GROUPS_SHOWN} most frequent; the others: {PATH}/groups of {service}")
     say()
     found = list(listed(services, service, asked, limit))
-    table(("letter", "state", "recorded", "topic", "customer", "error", "reason"), [_row(letter) for letter in found])
+    table(("letter", "recorded", "lay at", "customer", "reason"), [_row(letter) for letter in found], right=("letter",))
     if count > len(found):
         say(f"the newest {len(found):,} (--all shows the others)")
     say()
 
 
+def _kind(group: Mapping[str, Any], by: str) -> str:
+    return _why(group) if by == "reason" else _plain(group[by]) or "(none)"
+
+
 def _row(letter: Mapping[str, Any]) -> tuple[object, ...]:
-    what = f"{letter['path']} {letter['reason']}" if letter["path"] else letter["reason"]
-    place = f"{letter['topic']}[{letter['partition']}] at {letter['offset']}"
-    state = f"{letter['state']}, again" if letter["replay_of"] else letter["state"]
-    return (
-        letter["letter"],
-        state,
-        day_or_time(letter["recorded_at"]),
-        place,
-        _plain(letter["customer_id"]),
-        letter["error"],
-        _plain(what),
-    )
+    place = f"{letter['topic']}[{letter['partition']}]:{letter['offset']}"
+    done = "" if letter["state"] == "waiting" else f"({letter['state']}) "
+    first = f"(again, first {letter['replay_of']}) " if letter["replay_of"] else ""
+    recorded = day_or_time(letter["recorded_at"])
+    return (letter["letter"], recorded, place, _plain(letter["customer_id"]), f"{done}{first}{_why(letter)}")
+
+
+def _why(letter: Mapping[str, Any]) -> str:
+    return _plain(": ".join(filter(None, (letter["error"], f"{letter['path']} {letter['reason']}".strip()))))
 
 
 def _show(letter: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from events.topics import LEAD, LIFECYCLE
 from events.values import parse_instant
 from handoff.broker import EmbeddedKafka
 from tests.lifecycle.test_postgres_process import SHARDS, Process
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -64,7 +65,9 @@ def service(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Process]:
 
 
 def run(service: Process, *arguments: str) -> Ended:
-    environment = {**os.environ, "HANDOFF_LIFECYCLE_PORT": str(service.port)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANDOFF_")}
+    ports = dict(zip(("ROUTING", "FORECAST", "KAFKA"), free_ports(3), strict=True)) | {"LIFECYCLE": service.port}
+    environment |= {f"HANDOFF_{name}_PORT": str(port) for name, port in ports.items()}
     command = [sys.executable, "-m", "handoff", "dead-letters", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)
