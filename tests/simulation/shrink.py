@@ -48,8 +48,8 @@ class Shrinking:
             inputs = minimal(step.inputs, lambda some: self._still(_with(plan, place, replace(step, inputs=tuple(some)))))
             return _with(plan, place, replace(step, inputs=tuple(inputs)))
         if isinstance(step, Turn):
-            for simple in (replace(step, seed=None, times=1), replace(step, seed=None), replace(step, times=1)):
-                plan = self._better(plan, _with(plan, place, simple))
+            plan = self._better(plan, _with(plan, place, replace(step, seed=None)))
+            plan = self._better(plan, _with(plan, place, replace(plan.steps[place], times=1)))
         return plan
 
     def _better(self, plan: Plan, simpler: Plan) -> Plan:
