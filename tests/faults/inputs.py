@@ -6,6 +6,7 @@ Which input is malformed is known from the load, not from the code that reads it
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from events.bus.letters.tables import REPLAY
 from events.codec import Fact, content, decode
 from events.record import Record
 from events.topics import ASSIGNMENT, LIFECYCLE_INPUTS, MOVED, TICK_TYPE
@@ -75,9 +76,17 @@ def check_letters(evidence: Evidence) -> Iterator[str]:
         for place, times in Counter(places).items():
             if times > 1:
                 yield f"letters: {service} buried {place} {times} times"
-        wanted, allowed = (set(malformed(evidence)), _refused(evidence)) if service == "lifecycle" else (set(), {})
+        wanted, allowed = (_spoiled(evidence), _refused(evidence)) if service == "lifecycle" else ([], {})
         yield from _compared(service, set(places), wanted, allowed)
         yield from _published(service, set(places), evidence)
+
+
+def _spoiled(evidence: Evidence) -> list[set[Place]]:
+    """Where each malformed input lies. A replay may lie at several places, since the relay publishes at least once."""
+    places: dict[object, set[Place]] = {}
+    for place, record in malformed(evidence).items():
+        places.setdefault(content_of(record) if REPLAY in dict(record.headers) else place, set()).add(place)
+    return list(places.values())
 
 
 def _refused(evidence: Evidence) -> Mapping[Identity, set[Place]]:
@@ -93,10 +102,13 @@ def _refused(evidence: Evidence) -> Mapping[Identity, set[Place]]:
     return places
 
 
-def _compared(service: str, buried: set[Place], wanted: set[Place], allowed: Mapping[Identity, set[Place]]) -> Iterator[str]:
-    for place in sorted(wanted - buried):
-        yield f"letters: {place} is malformed, and no dead letter of {service}"
-    for place in sorted(buried - wanted - {place for places in allowed.values() for place in places}):
+def _compared(service: str, buried: set[Place], wanted: list[set[Place]], allowed: Mapping[Identity, set[Place]]) -> Iterator[str]:
+    for places in wanted:
+        if not places & buried:
+            yield f"letters: {min(places)} is malformed, and no dead letter of {service}"
+        if len(places & buried) > 1:
+            yield f"letters: one replay is {len(places & buried)} dead letters of {service}: {sorted(places & buried)}"
+    for place in sorted(buried - {place for places in (*wanted, *allowed.values()) for place in places}):
         yield f"letters: {place} is a dead letter of {service}, and nothing was wrong with it"
     for identity, places in sorted(allowed.items()):
         if not places & buried:

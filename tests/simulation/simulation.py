@@ -153,8 +153,11 @@ def _mass_changed(world: World, evidence: Evidence) -> Iterator[str]:
 def _replayed(world: World, evidence: Evidence) -> Iterator[str]:
     """Every replay that an operator was promised lies in the log that the letter came from, and no other does."""
     with closing(sqlite3.connect(world.site.folder / "lifecycle.sqlite")) as database:
-        query = "SELECT d.topic, d.part, d.number FROM letter_act JOIN dead_letter AS d ON d.number = letter WHERE act = 'replayed'"
-        promised = {(topic, part, f"lifecycle/{number}") for topic, part, number in database.execute(query)}
+        query = (
+            "SELECT d.topic, d.part, d.number, a.number FROM letter_act AS a JOIN dead_letter AS d ON d.number = a.letter"
+            " WHERE a.act = 'replayed'"
+        )
+        promised = {(topic, part, f"lifecycle/{letter}/{act}") for topic, part, letter, act in database.execute(query)}
     headers = [(record, dict(record.headers)) for records in evidence.logs.values() for record in records]
     written = {(r.topic, r.partition, said[REPLAY].decode()) for r, said in headers if REPLAY in said and "dl_topic" not in said}
     for name in sorted(promised - written):
