@@ -151,7 +151,8 @@ def done_about(services: Services, service: ServiceName, asked: Asked, act: Act,
         tally.letters += answer["letters"][: LETTERS_KEPT - len(tally.letters)]
         tally.kept_by_reason.update(_kept(letter) for letter in answer["letters"] if letter["done"] is None)
         tally.seconds = time.monotonic() - begun
-        progress(f"{service}: {tally.seen:,} of {count:,} letters, {tally.seen / max(tally.seconds, 0.001):,.0f} a second")
+        if count:
+            progress(f"{service}: {tally.seen:,} of {count:,} letters, {tally.seen / max(tally.seconds, 0.001):,.0f} a second")
         after = answer["next"]
         if after is None:
             return tally

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 from events.bus.cursor import Cursor
 from events.bus.ledger import Ledger, Outgoing
 from events.bus.letters import DeadLetter
+from events.bus.letters.tables import is_for_another
 from events.codec import Fact, Undecodable, decode
 from events.record import Record, TopicPartition
 from events.topics import LIFECYCLE
@@ -25,7 +26,7 @@ GROUP: Final = "forecast"
 TOPICS: Final = (LIFECYCLE.name,)
 
 Outcome = Literal["applied", "held", "ignored", "repeated", "refused"]
-"""Ignored: it says nothing about deals or statuses."""
+"""Ignored: it says nothing about deals or statuses, or is a replay that routing has asked for."""
 
 
 class Arrival(NamedTuple):
@@ -97,6 +98,8 @@ class Inbound:
 
     def _take(self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]) -> Outcome:
         record, change = arrival.record, arrival.change
+        if is_for_another(record.headers, "forecast"):
+            return "ignored"
         if isinstance(change, Undecodable):
             letters.append(DeadLetter(record=record, error="Undecodable", reason=change.reason, path=change.path))
             return "refused"

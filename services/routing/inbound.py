@@ -10,6 +10,7 @@ from typing import Final
 from events.bus import Bus, BusError, Producer
 from events.bus.ledger import Ledger, Outgoing
 from events.bus.letters import DeadLetter
+from events.bus.letters.tables import is_for_another
 from events.bus.versions import Known
 from events.codec import Undecodable, decode, encode
 from events.facts import Data
@@ -134,8 +135,8 @@ class Match:
 
 
 def is_passed_over(record: Record) -> bool:
-    """Whether a record says by its type alone that it does not concern routing."""
-    return dict(record.headers).get("ce_type") in _PASSED_OVER
+    """Whether a record does not concern routing: by its type alone, or as a replay that forecast has asked for."""
+    return dict(record.headers).get("ce_type") in _PASSED_OVER or is_for_another(record.headers, "routing")
 
 
 def request_of(message: Data, rules: Known[RuleSet]) -> Request | None:

@@ -9,6 +9,7 @@ from eventsourcing.persistence import IntegrityError, OperationalError
 
 from events.bus.database import Database, open_database
 from events.bus.ledger import DeadLetter, Ledger
+from events.bus.letters.forgetting import DAY, Forgetting
 from events.bus.letters.keeping import ACTS_AT_ONCE_MAX, Seen, replay_of
 from events.bus.letters.selection import Selection, acts_of, groups, page, record_of, total, unpublished
 from events.bus.letters.tables import pattern_of, replayed
@@ -195,6 +196,33 @@ def test_an_older_database_gets_its_lines_and_keeps_what_was_done_by_hand(opened
     again.claim([PLACE])
     buried(again, 230, 1)
     assert ledger_on(opened()).dead_letters() == {"Bug": 230}
+
+
+def test_a_thread_forgets_now_and_then_and_outlives_a_database_that_is_away(
+    opened: Open, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    database = opened()
+    ledger = ledger_on(database)
+    ledger.claim([PLACE])
+    buried(ledger, 0, 3)
+    ledger.acknowledged("dead-letter[0]", 3)
+    ledger.settle()
+    ledger.letters.act(seen(database)[:2], "dropped", at=NOW, actor="a", why="")
+    times = iter([NOW + 29 * DAY])
+    failures = iter([ConnectionError("away")])
+
+    def now() -> int:
+        if failure := next(failures, None):
+            raise failure
+        return next(times, NOW + 31 * DAY)
+
+    forgetting = Forgetting(ledger.letters, 30, transient=(ConnectionError,), now=now, pause_seconds=0.001)
+    forgetting.start()
+    eventually(lambda: len(seen(database)) == 1)
+    forgetting.stop()
+    assert not forgetting.is_alive()
+    assert [letter.number for letter in seen(database)] == [3]
+    assert "will be later: away" in caplog.text
 
 
 def test_reasons_that_differ_in_what_they_quote_are_one(opened: Open) -> None:

@@ -101,3 +101,11 @@ def test_what_cannot_be_read_or_lacks_its_beginning_is_refused_again(forecast: F
     assert {(each["done"], each["verdict"]["error"]) for each in told} == {(None, "Undecodable"), (None, "Overtaken")}
     later = forecast.deals("beta", change("opportunity:1", (DAY, image(1))), part=3, parts=3)
     assert Rehearsal(forecast.store, forecast.worker.read)(forecast.publish(later)[0]).error == "IncompleteMessage"
+
+
+def test_a_replay_of_another_service_is_passed_over(forecast: Forecast) -> None:
+    """Both read one topic: what routing has replayed is poison here too, and a letter already."""
+    forecast.bus.append(Message(LIFECYCLE.name, b"acme", b"poison", (("dl_replay", b"routing/1/1"),), timestamp=0))
+    forecast.bus.append(Message(LIFECYCLE.name, b"acme", b"poison", (("dl_replay", b"forecast/1/1"),), timestamp=0))
+    forecast.settle()
+    assert forecast.ledger.dead_letters() == {"Undecodable": 1}

@@ -362,13 +362,15 @@ def test_a_list_that_has_not_changed_is_not_sent_again(lifecycle: Lifecycle, htt
 
 def test_what_is_dropped_is_done_with_and_can_be_had_back(lifecycle: Lifecycle, http: TestClient) -> None:
     fault = Fixable(lifecycle, "acme")
-    lifecycle.publish("crm.opportunity.won.v1", won(), DAY_2)
+    lifecycle.publish("crm.opportunity.won.v1", won(), DAY_2, id="o-1")
     lifecycle.settle()
     dry = order(http, "drop", 200, all=True, reason="a test", dry_run=True)
     assert (dry["done"], dry["dry_run"], lifecycle.store.ledger.dead_letters()) == (1, True, {"Bug": 1})
     assert order(http, "drop", 200, all=True, reason="a test")["done"] == 1
     assert lifecycle.store.ledger.dead_letters() == {}
     assert ask(http, "/1")["done"][0]["reason"] == "a test"
+    (told,) = http.get("/v1/events", params={"source": "crm", "id": "o-1"}).json()["found"]
+    assert (told["error"], told["resolved"]) == ("Bug", "dropped")
     again = order(http, "drop", 200, filter={"number": [1], "state": "any"}, reason="again")
     assert again["letters"][0]["why"] == "it is dropped already"
     fault.fixed = True

@@ -87,3 +87,11 @@ def test_poison_is_refused_again_on_either_topic(routing: Routing, http: TestCli
     routing.settle()
     groups = http.get("/v1/dead-letters/groups", params={"by": "topic", "again": True}).json()["groups"]
     assert {each["topic"]: each["count"] for each in groups} == {LIFECYCLE.name: 1, REQUEST.name: 1}
+
+
+def test_a_replay_of_another_service_is_passed_over(routing: Routing) -> None:
+    """Both read one topic: what forecast has replayed is poison here too, and a letter already."""
+    for origin in (b"forecast/1/1", b"routing/1/1"):
+        routing.bus.append(Message(LIFECYCLE.name, b"acme", b"poison", (("dl_replay", origin),)))
+    routing.settle()
+    assert routing.store.ledger.dead_letters() == {"Undecodable": 1}

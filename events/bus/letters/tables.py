@@ -197,6 +197,12 @@ def replayed(headers: Headers, service: str) -> Origin | None:
     return Origin(int(said[2]), int(said[3])) if said is not None and said[1] == service else None
 
 
+def is_for_another(headers: Headers, service: str) -> bool:
+    """Whether a record is a replay that another service has asked for: whoever else reads its topic has had it before."""
+    said = _REPLAY.fullmatch(dict(headers).get(REPLAY, b"").decode(errors="replace"))
+    return said is not None and said[1] != service
+
+
 def pattern_of(reason: str) -> str:
     """What reasons of one kind have in common: without the names, numbers and times that they quote."""
     line = _TIME.sub("<time>", reason.partition("\n")[0])
