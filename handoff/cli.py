@@ -17,6 +17,7 @@ from handoff.commands import (
     config,
     customer,
     customers,
+    database,
     dead_letters,
     demo,
     doctor,
@@ -47,6 +48,7 @@ app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(config.config)
 app.add_typer(topics.app, name="topics")
+app.add_typer(database.app, name="database")
 app.add_typer(imports.app, name="import")
 app.command()(send.send)
 app.command()(tail.tail)

@@ -206,10 +206,12 @@ class Store:
         """
         last: dict[int, int] = {}
         with self.ledger.transaction(records, holding=work.followed) as cursor:
+            traces: list[tuple[trace.Name, Spot]] = []
             for shard in sorted(work.events):  # always in this order, so that no two workers wait for each other
                 numbers = self._insert(cursor, shard, work.events[shard])
                 last[shard] = numbers[-1]
-                trace.write(cursor, ((name, Spot(shard, numbers[place])) for place, name in work.traces[shard]))
+                traces += [(name, Spot(shard, numbers[place])) for place, name in work.traces[shard]]
+            trace.write(cursor, traces)
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
                 trace.write_refused(cursor, (letter.record for letter in work.letters))

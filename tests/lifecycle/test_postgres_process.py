@@ -253,12 +253,6 @@ def test_a_database_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, serv
     assert "heim@" not in line
 
 
-def test_the_function_that_drops_the_lock_is_refused(started: Callable[..., Process]) -> None:
-    process = started(NOBODY, "postgresql://handoff@127.0.0.1:9/crm")
-    assert process.start(POSTGRES_ENABLE_DB_FUNCTIONS="y").wait(timeout=30) == 2
-    assert "POSTGRES_ENABLE_DB_FUNCTIONS drops the lock" in process.log.read_text()
-
-
 def test_a_driver_that_is_missing_is_said(tmp_path: Path) -> None:
     """In an interpreter in which psycopg cannot be imported."""
     (tmp_path / "psycopg.py").write_text("raise ImportError('no pq wrapper available')")

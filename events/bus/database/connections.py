@@ -16,7 +16,8 @@ from eventsourcing.persistence import IntegrityError, OperationalError
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
-from psycopg.types.composite import register_composite
+
+from events.bus.database.tables import WAY_OUT
 
 CONNECTIONS_MAX: Final = 10
 """Of one process: the loop's, and those of HTTP requests that read."""
@@ -50,6 +51,9 @@ class Connections(PostgresDatastore):
         try:
             connection = self._take()
             yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            role = "" if connection is None else connection.info.user
+            raise OperationalError(f"{line_of(error)} (role {role!r}); {WAY_OUT}") from error
         except psycopg.Error as error:
             if connection is None or connection.closed:
                 self._discard_idle()  # those that wait are no newer than the one that was lost
@@ -65,13 +69,9 @@ class Connections(PostgresDatastore):
 
     def _take(self) -> psycopg.Connection[DictRow]:
         try:
-            connection = self._idle.get_nowait()
+            return self._idle.get_nowait()
         except queue.Empty:
-            connection = self._connect()
-        for info in self.psycopg_type_adapters.values():
-            if connection.adapters.types.get(info.oid) is None:
-                register_composite(info, connection)
-        return connection
+            return self._connect()
 
     def _connect(self) -> psycopg.Connection[DictRow]:
         parameters = {**_DEFAULTS, "application_name": f"handoff {self.schema}", **conninfo_to_dict(self._url)}
@@ -97,6 +97,9 @@ class Connections(PostgresDatastore):
         with suppress(queue.Empty):
             while True:
                 self._idle.get_nowait().close()
+
+    def register_type_adapters(self) -> None:
+        """There are none: events are not written as rows of a type of their own."""
 
     def close(self) -> None:
         with suppress(AttributeError):  # the library closes in __del__ too, whatever became of __init__
