@@ -21,8 +21,8 @@ from services.routing.api import create_app as routing
 _INTRODUCTION: Final = """# HTTP
 
 The services answer on loopback unless `HANDOFF_HOST` says otherwise: lifecycle on port 8081, routing on 8082, forecast on 8083.
-Whatever changes something comes through Kafka: what is posted is written there, and answered when Kafka has acknowledged it. There is
-no authentication: see [run in production](../how-to/run-in-production.md#security).
+Whatever changes something comes through Kafka: what is posted is written there, and answered when Kafka has acknowledged it; what is done
+about dead letters is noted in the service's database first. There is no authentication: see [run in production](../how-to/run-in-production.md#security).
 
 Errors are problem documents (RFC 9457, `application/problem+json`): `type` (always `about:blank`), `title`, `status`, `detail` in words,
 and for wrong parameters `errors`, a list of `parameter` and `detail`.

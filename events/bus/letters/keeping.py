@@ -23,7 +23,7 @@ Act = Literal["replayed", "dropped"]
 ACTS_AT_ONCE_MAX: Final = 1000
 FORGOTTEN: Final = "forgotten"
 """The act that says that letters were deleted: of none of them, and how many is its reason."""
-_NANOSECONDS: Final = 1_000_000
+_MILLISECOND: Final = 1_000_000
 _RETENTION: Final = {topic.name: topic.retention for topic in TOPICS}
 _STREAMS: Final = ("dead-letter", "replay")
 
@@ -255,7 +255,7 @@ def replay_of(record: Record, origin: str, at: int) -> Message:
         value=record.value,
         headers=headers,
         partition=record.partition,
-        timestamp=_stamp(record, at // _NANOSECONDS),
+        timestamp=_stamp(record, at // _MILLISECOND),
     )
 
 

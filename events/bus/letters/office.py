@@ -5,8 +5,8 @@ as it was seen. So two operators who replay the same letters replay them once, a
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -86,11 +86,9 @@ class Office:
         """Whose letters these are."""
         return self._letters.service
 
-    @contextmanager
-    def reading(self) -> Iterator[Cursor]:
+    def reading(self) -> AbstractContextManager[Cursor]:
         """A snapshot of the letters, for :mod:`events.bus.letters.selection`."""
-        with self._read() as cursor:
-            yield cursor
+        return self._read()
 
     def verdict(self, number: int, record: Record) -> Verdict:
         """What would become of a letter that is replayed now."""
