@@ -11,8 +11,8 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -87,8 +87,8 @@ def campaign(first: int, count: int, jobs: int, keep: Path | None) -> int:
     failed = done = steps = inputs = 0
     seconds = 0.0
     print(f"simulation: {count:,} seeds from {first} on {jobs} processes", flush=True)
-    with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(run, range(first, first + count), chunksize=4):
+    with Pool(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:  # ends them, however it is left
+        for result in pool.imap(run, range(first, first + count), chunksize=4):
             done, steps, inputs, seconds = done + 1, steps + result.steps, inputs + result.inputs, seconds + result.seconds
             if result.story is not None:
                 failed += 1
@@ -97,7 +97,6 @@ def campaign(first: int, count: int, jobs: int, keep: Path | None) -> int:
                     keep.mkdir(parents=True, exist_ok=True)
                     (keep / f"{result.seed}.json").write_bytes(result.kept)
             if failed >= FAILURES_MAX:
-                pool.shutdown(cancel_futures=True)
                 break
             if done % 200 == 0:
                 print(f"  {done:,} seeds", flush=True)
@@ -139,6 +138,7 @@ def main() -> int:
     if asked.plan is not None:
         logging.disable(logging.CRITICAL)
         return min(1, replay(asked.plan))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     first = int(time.time()) if asked.seed is None else asked.seed
     return min(1, campaign(first, asked.seeds, asked.jobs, asked.keep))
 

@@ -5,7 +5,6 @@ What a control arm replaces is a field of :class:`Kinds`.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from events.bus import Bus
 from events.bus.database import TRANSIENT, Database
-from events.bus.database.sqlite import SQLite
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.worker import Worker
@@ -73,18 +71,27 @@ REAL: Final = Kinds()
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """Where processes run. ``clock``: milliseconds since 1970; ``new_id``: a name that nothing has."""
+    """Where processes run. ``open``: opens the database of that name; ``clock``: milliseconds since 1970.
 
-    folder: Path
+    ``new_id``: a name that nothing has.
+    """
+
+    open: Callable[[str], Database]
     bus: Bus
     shape: Shape
     clock: Callable[[], int]
     new_id: Callable[[], str] = str
     kinds: Kinds = REAL
 
-    def open(self, service: Service) -> Database:
-        """The database of a service."""
-        return SQLite(self.folder / f"{service}.sqlite")
+    def rows(self, database: str, sql: str) -> list[tuple[Any, ...]]:
+        """What a database holds."""
+        opened = self.open(database)
+        try:
+            with opened.read() as cursor:
+                cursor.execute(sql)
+                return [tuple(row) for row in cursor.fetchall()]
+        finally:
+            opened.close()
 
 
 def start(site: Site, service: Service, name: str, border: Border) -> Process:

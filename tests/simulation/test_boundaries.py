@@ -5,7 +5,6 @@ passage, with one thing going wrong at just that one.
 """
 
 import itertools
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -14,7 +13,7 @@ import pytest
 
 from tests.faults.load import Odds, items
 from tests.simulation.reference import BEGIN
-from tests.simulation.simulation import IN_MEMORY, simulate
+from tests.simulation.simulation import databases_in, room, simulate
 from tests.simulation.steps import SERVICES, AnyStep, Die, Fail, Input, Overtake, Plan, Point, Publish, Service, Shape, Turn
 from tests.simulation.story import told
 from tests.simulation.world import World
@@ -45,8 +44,8 @@ def story(*trouble: AnyStep) -> Plan:
 
 def passages(service: Service) -> dict[Point, int]:
     """How often the story leads past each point of a service."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
-        world = World(story(), Path(folder))
+    with room() as folder:
+        world = World(story(), databases_in(Path(folder)))
         try:
             for step in world.plan.steps:
                 world.do(step)

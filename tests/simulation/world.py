@@ -8,13 +8,12 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 
-from events.bus.database import TRANSIENT
+from events.bus.database import TRANSIENT, Database
 from events.bus.ledger import Fenced
 from events.bus.memory import MemoryBus
 from events.record import Message, TopicPartition
@@ -87,9 +86,11 @@ class Place:
 
 
 class World:
-    """One run. ``now``: milliseconds since 1970. ``wrong``: what the run itself has found."""
+    """One run. ``databases``: opens the one of a name. ``now``: milliseconds since 1970. ``wrong``: what the run itself finds."""
 
-    def __init__(self, plan: Plan, folder: Path, *, kinds: Kinds = REAL, tell: Tell = lambda _: None) -> None:
+    def __init__(
+        self, plan: Plan, databases: Callable[[str], Database], *, kinds: Kinds = REAL, tell: Tell = lambda _: None
+    ) -> None:
         self.plan: Final = plan
         self.now = BEGIN
         self.wrong: list[str] = []
@@ -103,7 +104,7 @@ class World:
         self.outside: Final = Outside(self.bus, lambda: self.now, tell)
         names = (f"batch-{number}" for number in itertools.count(1))
         self.site: Final = Site(
-            folder=folder, bus=self.bus, shape=plan.shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds
+            open=databases, bus=self.bus, shape=plan.shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds
         )
         self._made: list[Process] = []
         self._places = {(service, number): Place(service, number) for service, number in plan.shape.places()}
