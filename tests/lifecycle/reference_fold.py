@@ -17,6 +17,9 @@ from tests.lifecycle.reference_facts import DEFAULT, RANKS, Table
 
 COMMANDS = RANKS[80].split()
 STAGES = ["lead", "prospect", "customer"]
+LEADS = ["lead.created", "lead.updated"]
+BUSINESS = ["lead", "opportunity", "quote", "order"]
+ASSIGNED = ["lead.assigned", "lead.unassigned"]
 
 
 class Lead(NamedTuple):
@@ -54,6 +57,30 @@ class Reference(Deals):
         self.verdicts: dict[tuple[str, str], bool] = {}
         for i in range(len(self.facts)):
             self.records.append(self._record(i))
+
+    # --------------------------------------------------------------------------- (4) what leads have said
+
+    def said(self, field: str) -> Any:
+        """What leads have said in a field: the last one counts, of where the customer comes from the first.
+
+        A contact is told part by part, attributes name by name.
+        """
+        values = [getattr(fact.data, field) for fact, kind in zip(self.facts, self.kind, strict=True) if kind in LEADS]
+        told = [value for value in values if value is not None]
+        if not told:
+            return None
+        if field == "attributes":
+            return {name: value for attributes in told for name, value in attributes.items()}
+        if field == "contact":
+            parts = told[0].__struct_fields__
+            return {part: [getattr(each, part) for each in told if getattr(each, part) is not None][-1:] for part in parts}
+        return told[0] if field in ("source", "source_kind") else told[-1]
+
+    def last_active(self) -> tuple[int | None, int | None]:
+        """When anything last happened with the customer, and when somebody last did something; what Handoff does is neither."""
+        business = [i for i, kind in enumerate(self.kind) if kind.split(".")[0] in BUSINESS and kind not in ASSIGNED]
+        people = [i for i, kind in enumerate(self.kind) if kind == "activity.logged" and not self.facts[i].data.automatic]
+        return max(map(self.at, business + people), default=None), max(map(self.at, people), default=None)
 
     # ------------------------------------------------------------------------------------- (3) history
 

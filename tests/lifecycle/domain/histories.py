@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from events.codec import Fact
-from events.facts import Split
+from events.facts import Contact, Split
 from services.lifecycle.domain.fold import is_checkpoint
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow, StatusTable, Tables
@@ -64,6 +64,8 @@ def domain_table(table: Table, number: int) -> StatusTable:
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 OPPORTUNITY, QUOTE, ORDER = st.sampled_from(["o1", "o2"]), st.sampled_from(["q1", "q2", "q3", "q4"]), st.sampled_from(["p1", "p2"])
 REP, LEAD, ASSIGNMENT = st.sampled_from(["ann", "bob", "cy"]), st.sampled_from(["l1", "l2"]), st.sampled_from(["a1", "a2"])
+ATTRIBUTES = st.sampled_from([{"fleet": 40}, {"fleet": 7, "vip": True}, {"vip": False}])
+CONTACT = st.builds(Contact, name=st.none() | st.sampled_from(["Ann", "Bob"]), email=st.none() | st.just("ann@acme.example"))
 PRICE = st.sampled_from([100, 200, 200, 300, usd(150)])
 CREDIT_OR_PRICE = st.sampled_from([100, 250, -50, -50, usd(70)])
 UNTIL = st.sampled_from(["2026-01-02", "2026-01-04", "2026-01-03T12:00:00Z", "2025-12-01"])
@@ -78,7 +80,8 @@ def _some(draw: Draw, **fields: st.SearchStrategy[Any]) -> dict[str, Any]:
 def _lead(draw: Draw, say: Callable[..., Fact]) -> Fact:
     fields = {"country": st.sampled_from(["DE", "AT"]), "lead_source": st.sampled_from(["fair", "web"]), "owner": REP}
     more = {"source_kind": st.sampled_from(["marketing", "sales"]), "campaign": st.just("spring"), "company": st.just("Acme")}
-    return say(draw(st.none() | LEAD), day=1, **_some(draw, **fields, **more))
+    rest = {"score": st.integers(0, 3), "attributes": ATTRIBUTES, "contact": CONTACT}
+    return say(draw(st.none() | LEAD), day=1, **_some(draw, **fields, **more, **rest))
 
 
 def _lead_fact(draw: Draw, say: Callable[..., Fact]) -> Fact:
@@ -202,6 +205,7 @@ THEMES: dict[str, list[Maker]] = {
     "links": [*LINKS, *LINKS, *QUOTES[2:], *ORDERS, *OPPORTUNITIES],
     "circles": CIRCLES,
     "leads": [*LEADS, *COMMANDS, OPPORTUNITIES[0], QUOTES[0]],
+    "profiles": [*LEADS[:2], *LEADS[:2], _activity, OPPORTUNITIES[0]],
     "owners": [*LEADS[:2], *ASSIGNMENTS, COMMANDS[3], _activity, *OPPORTUNITIES, QUOTES[0], *ORDERS],
     "handoffs": [*ASSIGNMENTS, ASSIGNMENTS[0], _recycled, _activity, _activity, COMMANDS[3], _with(_lead, speech.lead_updated)],
     "commands": [*COMMANDS, *LEADS[2:5], *OPPORTUNITIES, QUOTES[0], QUOTES[4], ORDERS[0], ORDERS[3]],

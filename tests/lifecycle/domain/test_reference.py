@@ -5,6 +5,8 @@ from typing import Any
 from hypothesis import given
 from msgspec.structs import astuple
 
+from events.facts import LeadFields
+from events.published import Profile
 from services.lifecycle.domain.deals import Image
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.handoffs import Handoff, bounces
@@ -13,6 +15,8 @@ from tests.lifecycle.domain.histories import History, histories
 from tests.lifecycle.reference_facts import in_order
 from tests.lifecycle.reference_fold import Reference
 from tests.lifecycle.reference_handoffs import bounces_of, handoffs_of
+
+SAID = [name for name in Profile.__struct_fields__ if name in LeadFields.__struct_fields__]
 
 
 @given(histories())
@@ -40,6 +44,12 @@ def assert_agree(history: History) -> None:
     assert bounces(state.handoffs) == bounces_of(reference)
     lead = reference.records[-1].lead
     assert (state.lead.name, state.lead.lead_id, state.lead.wake_at) == (lead.name, lead.lead_id, lead.wake_at)
+    assert {name: getattr(state.profile, name) for name in SAID} == {name: reference.said(name) for name in SAID}
+    contact = reference.said("contact")
+    assert (state.contact is None) is (contact is None)
+    if contact is not None:
+        assert [getattr(state.contact, part) for part in contact] == [last[0] if last else None for last in contact.values()]
+    assert astuple(state.activity) == reference.last_active()
 
 
 def as_tuple(handoff: Handoff) -> tuple[Any, ...]:
