@@ -136,9 +136,7 @@ class Ledger:
             complete = False
             try:
                 with self._begin() as cursor:
-                    standing = self._standing(holding, moves)
-                    for place in sorted(moves | standing):  # always in this order, so that no two workers wait for each other
-                        self._move(cursor, place, (moves | standing)[place])
+                    self._move(cursor, moves | self._standing(holding, moves))
                     yield cursor
                     for stream, number in acknowledged:
                         cursor.execute(
@@ -163,14 +161,26 @@ class Ledger:
         standing = set(holding) - {place.partition for place in moves}
         return {logs[partition]: self._next[logs[partition]] for partition in standing}
 
-    def _move(self, cursor: Cursor, place: TopicPartition, following: int) -> None:
-        known = self._next.get(place)
-        cursor.execute(
+    def _move(self, cursor: Cursor, moves: Mapping[TopicPartition, int]) -> None:
+        """Set positions: of all logs at once, since a transaction may have dozens, and each would be a round trip."""
+        if not moves:
+            return
+        places = sorted(moves)  # always in this order, so that no two workers wait for each other
+        if strange := [place for place in places if place not in self._next]:
+            raise self._lost(strange[0])
+        cursor.executemany(
             "UPDATE position SET next = ? WHERE topic = ? AND part = ? AND next = ? AND owner = ?",
-            (following, *place, known, self.owner),
+            [(moves[place], *place, self._next[place], self.owner) for place in places],
         )
-        if known is None or cursor.rowcount != 1:
-            raise Fenced(f"{place.topic}[{place.partition}] is no longer this worker's at {known}")
+        if cursor.rowcount == len(places):
+            return
+        for place in places:  # which of them was not set
+            cursor.execute("SELECT next, owner FROM position WHERE topic = ? AND part = ?", place)
+            if cursor.fetchone() != (moves[place], self.owner):
+                raise self._lost(place)
+
+    def _lost(self, place: TopicPartition) -> Fenced:
+        return Fenced(f"{place.topic}[{place.partition}] is no longer this worker's at {self._next.get(place)}")
 
     def _committed(self, moves: Mapping[TopicPartition, int]) -> bool:
         """Whether a transaction whose commit was not answered was committed: then a position of it is where it moved to.

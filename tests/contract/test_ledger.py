@@ -176,10 +176,13 @@ def test_without_the_token_the_zombie_gets_in(make: Make) -> None:
     """The control arm: what the fence is for. Comparing offsets alone, as trackers do, lets the overlapping batch in."""
 
     class Unfenced(Ledger):
-        def _move(self, cursor, place, following):  # type: ignore[no-untyped-def]
-            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ? AND next < ?", (following, *place, following))
-            if cursor.rowcount != 1:
-                raise Fenced
+        def _move(self, cursor, moves):  # type: ignore[no-untyped-def]
+            for place, following in moves.items():
+                cursor.execute(
+                    "UPDATE position SET next = ? WHERE topic = ? AND part = ? AND next < ?", (following, *place, following)
+                )
+                if cursor.rowcount != 1:
+                    raise Fenced
 
     zombie, owner = make(Unfenced), make(Unfenced)
     zombie.claim([PLACE])

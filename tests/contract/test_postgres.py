@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import psycopg
@@ -10,7 +10,7 @@ import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
 
 from events.bus.database import CannotOpen, Database, EventTable, open_database
-from events.bus.ledger import Ledger
+from events.bus.ledger import Fenced, Ledger
 from events.bus.letters import DeadLetter
 from events.record import Record, TopicPartition
 from tests.postgres import PASSWORD, PostgresServer
@@ -134,15 +134,18 @@ def test_workers_that_write_the_same_logs_in_any_order_do_not_lock_each_other_up
                 pass
 
     class Twin(Ledger):
-        """A worker that has the first one's name: neither is fenced, so that only locks are between them."""
+        """A worker that has the first one's name and position: neither is fenced, so that only locks are between them."""
 
-        def _move(self, cursor, place, following):  # type: ignore[no-untyped-def]
-            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (following, *place))
+        def _move(self, cursor, moves):  # type: ignore[no-untyped-def]
+            with suppress(Fenced):
+                super()._move(cursor, moves)
 
     twins = []
     for _ in range(2):
         each = opened(url)
         twins.append(Twin(each.begin, service="toy", code_version="1", dialect=each.dialect))
+        twins[-1].owner = first.owner  # type: ignore[misc]
+        twins[-1]._next = dict.fromkeys(places, 0)
     failed: list[BaseException] = []
 
     def run(worker: Ledger, order: Sequence[TopicPartition]) -> None:

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from events.bus.database import CannotOpen, open_database
+from events.bus.database.postgres import Postgres
 from events.bus.kafka import KafkaBus, create_topics
 from events.bus.letters.keeping import Seen
 from events.facts import LeadCreated, LeadQualified, LeadRecycled
@@ -35,7 +36,7 @@ from tests.lifecycle.harness import HOME, Lifecycle
 from tests.lifecycle.test_postgres_process import NOBODY, SHARDS, story
 from tests.lifecycle.test_postgres_process import Process as LifecycleProcess
 from tests.ports import free_port
-from tests.postgres import PostgresServer, binaries
+from tests.postgres import PASSWORD, PostgresServer, binaries
 from tests.routing.harness import Routing
 from tests.routing.test_process import Process as RoutingProcess
 from tests.routing.words import status_changed
@@ -245,6 +246,20 @@ def test_a_role_that_could_change_events_all_the_same_is_refused(server: Postgre
     refused(urls(server)["handoff_routing"], "UPDATE routing.desk_events SET state = ''")
     server.sql(server.url("crm"), "GRANT DELETE ON lifecycle.shard_001_events TO PUBLIC")
     assert "'handoff_lifecycle' may DELETE in lifecycle.shard_001_events" in prepare(server).stderr
+
+
+def test_a_role_may_be_called_what_it_likes(server: PostgresServer) -> None:
+    server.sql("postgres", f"""CREATE ROLE "it's ""R&D"", %s" LOGIN PASSWORD '{PASSWORD}'""")
+    with closing(Postgres(server.url("crm"), "routing")) as database:
+        statements = database.grant("""it's "R&D", %s""", None)
+    assert [each for each in statements if "desk_events" in each] == [
+        """GRANT SELECT, INSERT ON "routing"."desk_events" TO "it's ""R&D"", %s\"""",
+        """GRANT USAGE ON SEQUENCE "routing"."desk_events_notification_id_seq" TO "it's ""R&D"", %s\"""",
+    ]
+    server.sql("postgres", """GRANT CONNECT ON DATABASE crm TO "it's ""R&D"", %s\"""")
+    url = server.url("crm").replace("handoff:", "it's%20%22R&D%22,%20%25s:")
+    assert refused(url, "DELETE FROM routing.desk_events")
+    assert server.sql(url, "SELECT count(*) FROM routing.desk_events") == [(0,)]
 
 
 def test_more_partitions_than_were_prepared_are_said(tmp_path: Path, server: PostgresServer) -> None:

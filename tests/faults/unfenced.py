@@ -4,7 +4,7 @@ Two things refuse a worker that was replaced: the ledger compares position and o
 of a customer once. :class:`Tokenless` gives up the first, :class:`Unfenced` both. Nothing but tests may use them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent
@@ -17,8 +17,9 @@ from services.lifecycle.store import Store
 class TokenlessLedger(Ledger):
     """Whoever comes writes the position."""
 
-    def _move(self, cursor: Cursor, place: TopicPartition, following: int) -> None:
-        cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (following, *place))
+    def _move(self, cursor: Cursor, moves: Mapping[TopicPartition, int]) -> None:
+        for place, following in moves.items():
+            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (following, *place))
 
 
 class Tokenless(Store):

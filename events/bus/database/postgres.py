@@ -169,11 +169,8 @@ class Postgres:
 
         Raises ``CannotOpen``.
         """
-        try:
-            with self._connections.get_connection() as connection, connection.transaction():
-                return grant(connection, self._schema, writer, reader)
-        except (psycopg.Error, PersistenceError) as error:
-            raise CannotOpen(f"{self._connections.told(error)} (HANDOFF_DATABASE)") from error
+        with self.prepare(), self._connections.get_connection() as connection, connection.transaction():
+            return grant(connection, self._schema, writer, reader)
 
     def close(self) -> None:
         self._connections.close()

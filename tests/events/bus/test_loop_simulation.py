@@ -202,8 +202,9 @@ def test_without_the_fence_the_same_steps_double_records() -> None:
     """The control arm: the simulation does find what the fence prevents."""
 
     class Unfenced(Ledger):
-        def _move(self, cursor, place, following):  # type: ignore[no-untyped-def]
-            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (following, *place))
+        def _move(self, cursor, moves):  # type: ignore[no-untyped-def]
+            for place, following in moves.items():
+                cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (following, *place))
 
     with pytest.raises(AssertionError):
         run(OVERLAP, None, static=True, ledger=Unfenced)
