@@ -23,6 +23,7 @@ from services.routing.domain.story import (
     NotAssigned,
     OwnerCleared,
     OwnerKept,
+    Passed,
     Progressed,
     Reinstated,
     Rejected,
@@ -59,7 +60,7 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
 def _route(state: State, customer: Customer, request: RecordMatched) -> CustomerEvent | None:
     held = _held(customer)
     if held and not request.again:
-        return None
+        return Passed(**_common(customer, request), assignment_id=held.assignment_id)
     rules = _rules(state, request)
     target = target_of(rules, request.territory)
     rep_id, trace = _choice(state, rules, target, customer, request)

@@ -87,6 +87,12 @@ class NotAssigned(Decision, frozen=True, kw_only=True, omit_defaults=True):
     trace: Trace
 
 
+class Passed(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """The record has its rep, and stays with it. Kept because the request may come again, matched with rules that route anew."""
+
+    assignment_id: str
+
+
 class OwnerKept(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """The record was routed again, and stays where it is."""
 
@@ -143,7 +149,9 @@ class Reinstated(Decision, frozen=True, kw_only=True, omit_defaults=True):
     assignment_id: str
 
 
-CustomerEvent = Assigned | NotAssigned | OwnerKept | OwnerCleared | Rejected | Progressed | Confirmed | Superseded | Reinstated
+CustomerEvent = (
+    Assigned | NotAssigned | Passed | OwnerKept | OwnerCleared | Rejected | Progressed | Confirmed | Superseded | Reinstated
+)
 Event = RulesApplied | DirectoryApplied | CustomerEvent
 
 
@@ -239,5 +247,5 @@ def evolve(customer: Customer, event: CustomerEvent) -> Customer:
             return replace(customer, assignment=held and replace(held, active=False, told=event.confirmed))
         case Confirmed() | Reinstated():
             return replace(customer, assignment=held and replace(held, active=True, confirmed=True))
-        case NotAssigned() | OwnerKept() | Progressed():
+        case NotAssigned() | Passed() | OwnerKept() | Progressed():
             return customer
