@@ -16,7 +16,7 @@ from events.values import Price, parse_instant
 from services.lifecycle.api import create_app
 from services.lifecycle.mass.api import KEPT_MAX, Resources
 from services.lifecycle.mass.batches import Batches
-from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Runner, pause_seconds
+from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Behind, Runner, pause_seconds
 from tests.lifecycle.domain.histories import TABLES
 from tests.lifecycle.harness import Lifecycle, process_of
 from tests.lifecycle.test_late_tables import broken
@@ -359,6 +359,24 @@ def test_a_mass_change_that_meets_a_bug_says_so_and_holds_up_no_other(desk: Desk
     desk.work()
     first = desk.get(first["id"])
     assert (first["state"], first["changing"], first["trouble"]) == ("previewed", 1, None)
+
+
+def test_records_that_follow_a_table_which_is_not_read_yet_are_waited_for(desk: Desk) -> None:
+    """At a start, before the topic is read: that is no bug."""
+    lifecycle = desk.lifecycle
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="c1"), DAY_1)
+    lifecycle.publish_table(process_of(TABLES["short"]), "2026-01-01T00:00:00Z", version=1)
+    lifecycle.settle()
+    lifecycle.crash()
+    desk.restart()
+    change = {"command": "set-owner", "rep_id": "bob"}
+    desk.http.post("/v1/mass-changes", json={"filter": {"stage": ["lead"]}, "change": change, "actor": "dana"})
+    with pytest.raises(Behind, match="not read here yet"):
+        desk.runner.step()
+    lifecycle.tables.look()
+    desk.work()
+    (batch,) = desk.http.get("/v1/mass-changes").json()["mass_changes"]
+    assert (batch["state"], batch["trouble"]) == ("previewed", None)
 
 
 def test_a_preview_that_nobody_applies_is_not_kept_for_ever(desk: Desk) -> None:

@@ -89,10 +89,10 @@ class _Drawing:
             records_max=chance.choice([1, 3, 10, 50]),
         )
         self._places = self.shape.places()
-        often, seldom = chance.choice([0.3, 0.6, 0.9]), chance.choice([0.1, 0.3, 0.7])
-        self._troubles = [(trouble, chance.choice([0.04, 0.1, 0.2])) for trouble in CRASHES if chance.random() < often]
+        often, seldom = chance.choice([0.4, 0.7, 1.0]), chance.choice([0.1, 0.3, 0.7])
+        self._troubles = [(trouble, chance.choice([0.05, 0.12, 0.25])) for trouble in CRASHES if chance.random() < often]
         self._troubles += [(trouble, chance.choice([0.02, 0.05, 0.1])) for trouble in OTHERS if chance.random() < seldom]
-        self._turns = chance.choice([3, 6, 12])
+        self._turns = chance.choice([4, 8, 12])
 
     def plan(self) -> Plan:
         """Inputs one by one or together, and between them work and trouble."""
@@ -270,8 +270,8 @@ class _Drawing:
 
     def database_fails(self) -> list[AnyStep]:
         service, number = self._place()
-        point = self._chance.choice(["begin", "commit", "committed"])
-        failure = Fail(service=service, number=number, point=point, nth=self._chance.choice([1, 1, 2, 4]))
+        point = self._chance.choice(["begin", "commit", "commit", "committed"])
+        failure = Fail(service=service, number=number, point=point, nth=self._chance.choice([1, 1, 1, 2]))
         return [failure, *self._turns_of(service, number)]
 
     def log_fails(self) -> list[AnyStep]:

@@ -15,12 +15,12 @@ from fastapi.exceptions import RequestValidationError
 
 from events.bus.database import TRANSIENT, Database
 from events.bus.ledger import Fenced
-from events.bus.memory import MemoryBus
+from events.bus.memory import Fault, MemoryBus
 from events.record import Message, TopicPartition
 from events.topics import TOPICS
 from services.lifecycle.mass.runner import NOT_NOW
 from tests.simulation.outside import Outside
-from tests.simulation.process import Border, Crash, Process, Tell, Unanswered
+from tests.simulation.process import Border, Crash, Process, Tell, Unanswered, named
 from tests.simulation.reference import BEGIN
 from tests.simulation.services import GROUPS, REAL, Kinds, Site, start
 from tests.simulation.steps import (
@@ -153,11 +153,13 @@ class World:
                 self._drift = step.ahead
                 self.outside.told(f"the log's clock is {step.ahead / 1000:g} s ahead")
             case Lose():
-                self.bus.fault = _once(step)
+                self.bus.fault = self._fault(step)
             case Away():
                 self.bus.away = step.away
+                self._tell(f"the log {'answers nobody' if step.away else 'answers again'}")
             case Slow():
                 self.bus.slow = step.slow
+                self._tell(f"what is sent {'stays on its way' if step.slow else 'arrives again'}")
             case _:
                 place = self._places.get((step.service, step.number))
                 if place is not None:
@@ -195,6 +197,20 @@ class World:
             case Zombie() if place.zombies:
                 self.bus.reseed(step.seed)
                 self._turn_of(place, place.zombies[0], step.which)
+
+    def _fault(self, step: Lose) -> Callable[[Message], Fault | None]:
+        """A fault of one message."""
+        left = [step.nth]
+
+        def fault(message: Message) -> Fault | None:
+            left[0] -= 1
+            if left[0] != 0:
+                return None
+            how = "does not take" if step.fault == "refused" else "takes, and says that it failed:"
+            self._tell(f"{message.topic} {how} {named(message)}, and all that was to follow")
+            return step.fault
+
+        return fault
 
     def _asked(self, number: int, ask: Callable[[Process], object]) -> None:
         """Somebody asks a process of lifecycle for something, if it runs."""
@@ -346,14 +362,3 @@ class World:
 
     def _ends(self) -> list[int]:
         return [self.bus.log(TopicPartition(t.name, n)).end for t in TOPICS for n in range(self.bus.partitions(t.name))]
-
-
-def _once(step: Lose) -> Callable[[Message], Any]:
-    """A fault of one message."""
-    left = [step.nth]
-
-    def fault(_: Message) -> Any:
-        left[0] -= 1
-        return step.fault if left[0] == 0 else None
-
-    return fault

@@ -17,7 +17,7 @@ from events.bus.database import TRANSIENT
 from events.codec import Fact, encode
 from events.facts import FactRef
 from events.record import Message
-from events.topics import COMMAND, LEAD
+from events.topics import COMMAND, LEAD, STATUS_TABLE
 from services.lifecycle.criteria import Criteria
 from services.lifecycle.customers import Selection
 from services.lifecycle.domain.record import Record
@@ -37,7 +37,13 @@ SOURCE: Final = "handoff/mass-change"
 STEP_RECORDS: Final = 200
 """How many records are looked at in one step."""
 PAUSE_SECONDS_MAX: Final = 5.0
-NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full)
+
+
+class Behind(Exception):  # noqa: N818 - the name says what is the case
+    """A record follows a version of the status table that was not read here yet: at a start, or where another worker was faster."""
+
+
+NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full, Behind)
 """What passes. Anything else is a bug, which is tried again as well, and told, until it is mended or the batch is given up."""
 
 
@@ -133,14 +139,14 @@ class Runner:
         if batch.reverts is None:
             lines = self._store.listed(_selection(batch, policy), after=(None, after) if after else None, limit=self._limit)
             assert batch.change is not None
-            records = self._records((line.customer_id for line in lines), policy)
+            records = self._to_change((line.customer_id for line in lines), policy)
             entries = [self._foreseen(batch, record, batch.change, policy) for record in records]
         else:
             done = {
                 each.customer_id: each
                 for each in self._batches.entries(batch.reverts, after=after, limit=self._limit, written=True)
             }
-            records = self._records(done, policy)
+            records = self._to_change(done, policy)
             entries = [self._foreseen(batch, record, _undone(done[record.customer_id], record), policy) for record in records]
         if entries:
             self._batches.foresee(batch.id, entries)
@@ -169,7 +175,7 @@ class Runner:
                 log.info("mass change %s is applied: %d commands", batch.id, self._batches.tally(batch.id).written)
             return
         policy = self._policy()
-        decided = [self._decided(batch, entries[record.customer_id], record, policy) for record in self._records(entries, policy)]
+        decided = [self._decided(batch, entries[record.customer_id], record, policy) for record in self._to_change(entries, policy)]
         sent = [each for each in decided if not each.acknowledged]
         if sent:
             self._batches.decide(batch.id, sent)  # so that whoever gives the batch up meanwhile can take them back
@@ -207,6 +213,13 @@ class Runner:
             for some in self._store.portions(shard, names):
                 for record in self._store.load(shard, some, policy).values():
                     yield brought_up(record, policy).record
+
+    def _to_change(self, customers: Iterable[str], policy: Policy) -> Iterator[Record]:
+        """The same, to be foreseen or changed. Raises ``Behind``."""
+        for record in self._records(customers, policy):
+            if record.tables > policy.tables.through:
+                raise Behind(f"{record.customer_id!r} follows a version of {STATUS_TABLE.name} that is not read here yet")
+            yield record
 
     def verdicts(self, batch: Batch, entries: Sequence[Entry]) -> dict[str, Verdict]:
         """What came of the commands of a batch, as it is now; a customer whose record does not have it yet is left out."""
