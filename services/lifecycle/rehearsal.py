@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from events.bus.ledger import Fenced
 from events.bus.letters.office import Verdict
 from events.record import Record
 from events.topics import MOVED
@@ -19,6 +20,12 @@ class Rehearsal:
 
     def __call__(self, record: Record) -> Verdict:
         """What the record comes to; one that lies in another partition than its customer's is asked about where it is sent."""
+        try:
+            return self._decided(record)
+        except Fenced:  # another worker has folded the customer's record with a status table that was new here, and is read now
+            return self._decided(record)
+
+    def _decided(self, record: Record) -> Verdict:
         batch = Batch(self._store, self._tables, {})
         batch.take_in([record])
         for letter in batch.work.letters:

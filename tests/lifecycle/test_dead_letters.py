@@ -23,7 +23,8 @@ from events.values import NANOSECONDS, parse_instant
 from services.lifecycle.api import create_app
 from services.lifecycle.batch import Batch
 from services.lifecycle.rehearsal import Rehearsal
-from tests.lifecycle.harness import SHARDS, Lifecycle
+from tests.lifecycle.domain.histories import TABLES
+from tests.lifecycle.harness import SHARDS, Lifecycle, process_of
 
 DAY_1, DAY_2, NOW = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T12:00:00Z"
 JUNK = b'\xff\xfe{"customer_id": "acme"\x00'
@@ -463,3 +464,13 @@ def test_a_batch_that_is_only_asked_writes_nothing(lifecycle: Lifecycle) -> None
     assert Rehearsal(lifecycle.store, lifecycle.tables)(record).outcome == "accepted"
     assert Batch(lifecycle.store, lifecycle.tables, {}).work.events == {}
     assert lifecycle.store.customers() == 0
+
+
+def test_a_table_that_is_not_read_here_yet_is_read_for_the_rehearsal(lifecycle: Lifecycle) -> None:
+    """Another worker, or the one before, was faster: that is no reason to refuse anything."""
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme"), DAY_1)
+    lifecycle.publish_table(process_of(TABLES["short"]), "2026-01-01T00:00:00Z", version=1)
+    lifecycle.settle()
+    lifecycle.crash()
+    record = lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme", company="Acme"), DAY_2)
+    assert Rehearsal(lifecycle.store, lifecycle.tables)(record).outcome == "accepted"
