@@ -47,6 +47,7 @@ def prepare(
     shards = load(partitions=partitions).partitions
     url = _url()
     writers: Mapping[ServiceName, str | None] = {"lifecycle": lifecycle, "routing": routing, "forecast": forecast}
+    _check_roles(writers, reader)
     done: dict[str, list[str]] = {}
     try:
         for service in SERVICES:
@@ -61,6 +62,13 @@ def prepare(
             for statement in statements:
                 say(f"{statement};")
     return 0
+
+
+def _check_roles(writers: Mapping[ServiceName, str | None], reader: str | None) -> None:
+    if "" in (*writers.values(), reader):
+        raise CommandError("a ROLE has a name: leave the option out where nothing shall be granted")
+    if reader is not None and reader in writers.values():
+        raise CommandError(f"--reader: {reader!r} is a service's role too, and would lose what the service needs: name another one")
 
 
 def _url() -> str:

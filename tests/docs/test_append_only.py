@@ -36,7 +36,7 @@ from tests.lifecycle.harness import HOME, Lifecycle
 from tests.lifecycle.test_postgres_process import NOBODY, SHARDS, story
 from tests.lifecycle.test_postgres_process import Process as LifecycleProcess
 from tests.ports import free_port
-from tests.postgres import PASSWORD, PostgresServer, binaries
+from tests.postgres import PASSWORD, USER, PostgresServer, binaries
 from tests.routing.harness import Routing
 from tests.routing.test_process import Process as RoutingProcess
 from tests.routing.words import status_changed
@@ -239,8 +239,12 @@ def test_a_role_that_could_change_events_all_the_same_is_refused(server: Postgre
     server.sql("postgres", "GRANT handoff_owner TO handoff_routing")
     done = prepare(server)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "'handoff_routing' may UPDATE in routing.desk_events whatever is granted here" in done.stderr
+    assert "'handoff_routing' may do everything in routing.dead_letter whatever is granted here" in done.stderr
     server.sql("postgres", "REVOKE handoff_owner FROM handoff_routing")
+    for role in ("handoff_owner", USER):
+        with closing(Postgres(urls(server)["handoff_owner"], "forecast")) as database, pytest.raises(CannotOpen) as caught:
+            database.grant(role, None)
+        assert f"'{role}' may do everything in forecast.boundary whatever is granted here" in str(caught.value)
     server.sql(server.url("crm"), "GRANT ALL ON ALL TABLES IN SCHEMA routing TO handoff_routing")
     assert prepare(server).returncode == 0
     refused(urls(server)["handoff_routing"], "UPDATE routing.desk_events SET state = ''")
@@ -271,18 +275,32 @@ def test_more_partitions_than_were_prepared_are_said(tmp_path: Path, server: Pos
         LifecycleStore(database, SHARDS + 1, code_version="test")
 
 
-def test_a_role_that_does_not_exist_and_a_database_that_is_a_file(server: PostgresServer) -> None:
+def test_a_role_that_does_not_exist_is_said(server: PostgresServer) -> None:
     server.sql("postgres", "DROP OWNED BY handoff_reader CASCADE")
     server.sql(server.url("crm"), "DROP OWNED BY handoff_reader CASCADE")
     server.sql("postgres", "DROP ROLE handoff_reader")
     done = prepare(server)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert 'role "handoff_reader" does not exist' in done.stderr
-    environment = {**os.environ, "HANDOFF_DATABASE": "sqlite"}
-    command = [sys.executable, "-m", "handoff", "database", "prepare"]
+
+
+WRONG: Final = (
+    ("sqlite", [], "HANDOFF_DATABASE is sqlite"),
+    ("mysql://u:geheim@h/d", [], "'mysql' is not supported"),
+    ("postgresql://u:geheim@127.0.0.1:9/d", [], "Connection refused"),
+    ("postgresql://u:geheim@127.0.0.1:9/d", ["--routing", ""], "a ROLE has a name"),
+    ("postgresql://u:geheim@127.0.0.1:9/d", ["--routing", "r", "--reader", "r"], "--reader: 'r' is a service's role too"),
+)
+
+
+@pytest.mark.parametrize(("url", "options", "told"), WRONG)
+def test_a_call_that_is_wrong_is_said_in_one_line(url: str, options: list[str], told: str) -> None:
+    environment = {**os.environ, "HANDOFF_DATABASE": url}
+    command = [sys.executable, "-m", "handoff", "database", "prepare", *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "HANDOFF_DATABASE is sqlite" in done.stderr
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+    assert "geheim" not in done.stderr
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from events.bus.database.tables import APPEND, EVENTS, WRITE, NotGranted, rights
 
 _TABLES: Final = """SELECT relname FROM pg_class
     WHERE relnamespace = current_setting('search_path')::regnamespace AND relkind IN ('r', 'p') ORDER BY relname"""
+_OWNED: Final = """SELECT relname, 'do everything' FROM pg_class
+    WHERE relnamespace = current_setting('search_path')::regnamespace AND relkind IN ('r', 'p')
+    AND pg_has_role(%s, relowner, 'USAGE') ORDER BY relname LIMIT 1"""
 _STILL: Final = """SELECT name, needed FROM unnest(%s::text[]) AS name, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS needed
     WHERE has_table_privilege(%s, format('%%I.%%I', %s::text, name), needed) LIMIT 1"""
 
@@ -26,17 +29,24 @@ def grant(connection: psycopg.Connection[Any], schema: str, writer: str | None, 
     """
     cursor = connection.cursor(row_factory=tuple_row)
     tables = [name for (name,) in cursor.execute(_TABLES.encode()).fetchall()]
+    if writer is not None:  # first: an owner would take its own rights away
+        _refuse(schema, writer, cursor.execute(_OWNED.encode(), (writer,)).fetchone())
     done: list[str] = []
     for statement in (*_writing(schema, tables, writer), *_reading(schema, tables, reader)):
         cursor.execute(statement)
         done.append(statement.as_string(connection))
-    events = [name for name in tables if name.endswith(EVENTS)]
-    if writer is not None and (row := cursor.execute(_STILL.encode(), (events, writer, schema)).fetchone()):
+    if writer is not None:
+        events = [name for name in tables if name.endswith(EVENTS)]
+        _refuse(schema, writer, cursor.execute(_STILL.encode(), (events, writer, schema)).fetchone())
+    return done
+
+
+def _refuse(schema: str, role: str, found: tuple[str, str] | None) -> None:
+    if found is not None:
         raise NotGranted(
-            f"{writer!r} may {row[1]} in {schema}.{row[0]} whatever is granted here: let it be no superuser, not the owner of the"
+            f"{role!r} may {found[1]} in {schema}.{found[0]} whatever is granted here: let it be no superuser, not the owner of the"
             " table, and not a member of a role that may"
         )
-    return done
 
 
 def _writing(schema: str, tables: Sequence[str], role: str | None) -> Sequence[Composed]:
