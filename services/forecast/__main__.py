@@ -10,11 +10,12 @@ import time
 from importlib.metadata import version
 
 import uvicorn
+from eventsourcing.persistence import OperationalError
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import PositionLost
-from events.bus.database import TRANSIENT, CannotOpen, open_database
+from events.bus.database import TRANSIENT, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
 from events.bus.letters.forgetting import Forgetting
@@ -76,7 +77,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         database = open_database(settings.database, settings.data_dir / "forecast.sqlite", schema="forecast")
         store = Store(database, code_version=code_version, identity=bus.identity)
         store.adopt_time_zone(settings.zone)
-    except CannotOpen as error:
+    except OperationalError as error:
         log.error("%s", error)
         return 2
     worker = Inbound(store.ledger, Metrics(registry), settings.zone)
