@@ -149,6 +149,7 @@ class Campaign:
         try:
             return Evidence(
                 sent=self._publisher.sent,
+                partitions=self._shards(),
                 logs=logs,
                 accepted=gathering.stored_facts(lifecycle, customers),
                 records=records,

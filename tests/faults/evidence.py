@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """``sent``: the inputs that were acknowledged, each as often as it was.
+    """``sent``: the inputs that were acknowledged, each as often as it was. ``partitions``: of each topic keyed by customers.
 
     ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
     ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
@@ -37,6 +37,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """
 
     sent: Sequence[Item]
+    partitions: int
     logs: Mapping[str, Sequence[Record]]
     accepted: Sequence[tuple[str, str, str]]
     records: Mapping[str, Mapping[str, Any]]

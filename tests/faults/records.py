@@ -50,7 +50,6 @@ def check_records(evidence: Evidence, expected: Mapping[str, Reference], now: in
 def check_consumer(evidence: Evidence, expected: Mapping[str, Reference]) -> Iterator[str]:
     """``crm.lifecycle.v1``: repeats are the same bytes, first occurrences follow the notification log, their fold is the record."""
     heard: defaultdict[str, Consumer] = defaultdict(Consumer)
-    partitions = 1 + max((record.partition for record in evidence.logs[LIFECYCLE.name]), default=0)
     firsts: defaultdict[bytes | None, list[tuple[Any, ...]]] = defaultdict(list)
     for found in first_occurrences(evidence.logs[LIFECYCLE.name], LIFECYCLE.name):
         if isinstance(found, str):
@@ -69,7 +68,7 @@ def check_consumer(evidence: Evidence, expected: Mapping[str, Reference]) -> Ite
     for customer, reference in sorted(expected.items()):
         yield from heard[customer].against(customer, reference)
     for record in evidence.logs[LIFECYCLE.name]:
-        if partitions > 1 and record.key is not None and murmur2(record.key, partitions) != record.partition:
+        if record.key is not None and murmur2(record.key, evidence.partitions) != record.partition:
             yield f"published: {record.key!r} lies in partition {record.partition}, which is not its home"
 
 

@@ -80,6 +80,7 @@ def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
         records[customer] = customer_view(read(store, customer, NOW, policy))
     return Evidence(
         sent=sent,
+        partitions=SHARDS,
         logs=logs,
         accepted=gathering.stored_facts(store, customers),
         records=records,

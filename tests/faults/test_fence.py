@@ -144,6 +144,7 @@ def evidence_of(workers: Workers, sent: list[Item]) -> Evidence:
             records[customer] = customer_view(read(store, customer, NOW, POLICY))
         return Evidence(
             sent=sent,
+            partitions=PARTITIONS,
             logs=gathering.read_logs(workers.bus, "gathering"),
             accepted=gathering.stored_facts(store, customers),
             records=records,

@@ -99,6 +99,7 @@ def gather(world: World) -> Evidence:
         customers = [(shard, name) for shard in shards for name in lifecycle.customers_after(shard, "", CUSTOMERS_MAX)]
         return Evidence(
             sent=[Item(each.number, each.message, each.malformed) for each in world.outside.sent],
+            partitions=site.shape.shards,
             logs={topic.name: bus.records(topic.name) for topic in TOPICS},
             accepted=gathering.stored_facts(lifecycle, customers),
             records={name: customer_view(read(lifecycle, name, NOW, tables.policy)) for _, name in customers},
