@@ -23,8 +23,6 @@ from events.bus.cursor import Cursor, Dialect, Opens
 from events.bus.letters import DeadLetter, Letters
 from events.record import Message, Record, TopicPartition
 
-__all__ = ["Cursor", "DeadLetter", "Dialect", "Fenced", "Ledger", "Outgoing"]
-
 
 class Fenced(Exception):  # noqa: N818 - the name says what happened
     """Another worker owns the log now, or the row is not where this worker left it: stop, do not fight."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 from events.bus.letters.keeping import waiting
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import Period

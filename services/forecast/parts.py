@@ -9,7 +9,8 @@ from typing import Final
 
 from msgspec import msgpack
 
-from events.bus.ledger import Cursor, DeadLetter
+from events.bus.cursor import Cursor
+from events.bus.letters import DeadLetter
 from events.record import Record
 from services.forecast.changes import Change
 from services.forecast.view import Customer

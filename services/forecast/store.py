@@ -11,9 +11,10 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from events.bus.cursor import Cursor
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
-from events.bus.ledger import Cursor, Ledger
+from events.bus.ledger import Ledger
 from services.forecast.domain import Deal
 from services.forecast.periods import FOREVER, business_day
 

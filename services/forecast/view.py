@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 from services.forecast.changes import Change, Rewrite
 from services.forecast.periods import FOREVER
 from services.forecast.store import DEAL_COLUMNS, SPAN, STATUS_COLUMNS

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from events.bus import PositionLost
-from events.bus.ledger import DeadLetter, Fenced
+from events.bus.ledger import Fenced
+from events.bus.letters import DeadLetter
 from events.codec import Fact, Undecodable, decode, encode
 from events.record import Record as KafkaRecord
 from events.topics import MOVED, STATUS_TABLE, TOPICS

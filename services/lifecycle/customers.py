@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 from services.lifecycle.domain.summary import Summary
 
 TABLES: Final = (

@@ -8,7 +8,8 @@ from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from events.bus.ledger import DeadLetter, Outgoing
+from events.bus.ledger import Outgoing
+from events.bus.letters import DeadLetter
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
 from services.lifecycle import wakes

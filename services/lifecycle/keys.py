@@ -10,9 +10,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from events.bus.cursor import Opens
 from events.codec import Fact, content
 from events.values import NANOSECONDS
-from services.lifecycle.views import Opens
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS command_key (

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
+from events.bus.cursor import Cursor
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
-from events.bus.ledger import Cursor, Fenced, Ledger, Outgoing
+from events.bus.ledger import Fenced, Ledger, Outgoing
 from events.bus.partitioner import murmur2
 from events.record import Record as KafkaRecord
 from services.lifecycle import customers, keys, trace, views, wakes

@@ -14,8 +14,8 @@ from typing import Final
 from eventsourcing.persistence import Notification
 from msgspec import Struct
 
+from events.bus.cursor import Cursor, Opens
 from events.bus.database import EventTable
-from events.bus.ledger import Cursor
 from events.bus.letters import Buried, letters_after, letters_of
 from events.codec import Fact
 from events.envelope import identity
@@ -24,7 +24,7 @@ from events.submission import OPEN
 from events.topics import TICK_TYPE
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes
-from services.lifecycle.views import Opens, View, filled
+from services.lifecycle.views import View, filled
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS trace (

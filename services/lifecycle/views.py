@@ -1,16 +1,13 @@
 """Tables that are made from what is stored: filled anew when the service starts on a database that has none, or older ones."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Final
 
 from msgspec import Struct
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Opens
 
 TABLE: Final = "CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
-
-Opens = Callable[[], AbstractContextManager[Cursor]]
 
 
 class View(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 from events.codec import encode
 from events.facts import FactRef, LifecycleTick
 from events.topics import MOVED, TICK_TYPE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
-from events.bus.ledger import DeadLetter
+from events.bus.letters import DeadLetter
 from events.facts import FactRef
 from services.lifecycle import trace
 from services.lifecycle.customers import Line

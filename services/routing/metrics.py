@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from events.bus.ledger import DeadLetter
+from events.bus.letters import DeadLetter
 from events.bus.progress import Progress
 from events.record import Record
 

@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from events.bus.ledger import Cursor, DeadLetter, Ledger
+from events.bus.cursor import Cursor
+from events.bus.ledger import Ledger
+from events.bus.letters import DeadLetter
 from events.bus.memory import MemoryBus
 from events.record import Record, TopicPartition
 from events.topics import PARTITIONS, STATUS_TABLE

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 
 _PRAGMAS = ("page_size", "journal_mode", "synchronous", "cache_size", "wal_autocheckpoint", "temp_store", "mmap_size")
 Row = tuple[Any, ...]

@@ -8,7 +8,8 @@ import pytest
 from eventsourcing.persistence import IntegrityError, OperationalError
 
 from events.bus.database import Database, open_database
-from events.bus.ledger import DeadLetter, Ledger
+from events.bus.ledger import Ledger
+from events.bus.letters import DeadLetter
 from events.bus.letters.forgetting import DAY, Forgetting
 from events.bus.letters.keeping import ACTS_AT_ONCE_MAX, Seen, replay_of
 from events.bus.letters.selection import Selection, acts_of, groups, page, record_of, total, unpublished

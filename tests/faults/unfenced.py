@@ -9,7 +9,8 @@ from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent
 
-from events.bus.ledger import Cursor, Ledger
+from events.bus.cursor import Cursor
+from events.bus.ledger import Ledger
 from events.record import TopicPartition
 from services.lifecycle.store import Store
 

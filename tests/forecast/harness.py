@@ -12,8 +12,8 @@ import msgspec
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from events.bus.cursor import Cursor
 from events.bus.database import TRANSIENT, open_database
-from events.bus.ledger import Cursor
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
 from events.codec import encode

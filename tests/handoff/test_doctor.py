@@ -14,7 +14,8 @@ import pytest
 
 from events.bus.database import open_database
 from events.bus.kafka.topics import configuration
-from events.bus.ledger import DeadLetter, Ledger
+from events.bus.ledger import Ledger
+from events.bus.letters import DeadLetter
 from events.record import Record
 from events.topics import LEAD, TOPICS
 from handoff.doctor import machine

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from events.bus.ledger import Cursor
+from events.bus.cursor import Cursor
 from events.facts import (
     ActivityLogged,
     LeadCreated,

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from events.bus.cursor import Cursor
 from events.bus.database import Database
-from events.bus.ledger import Cursor, DeadLetter, Outgoing
+from events.bus.ledger import Outgoing
+from events.bus.letters import DeadLetter
 from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 from services.forecast.changes import Change

@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Revoked
+from events.bus.cursor import Cursor
 from events.bus.database import Database, EventTable
-from events.bus.ledger import Cursor
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer

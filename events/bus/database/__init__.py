@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from eventsourcing.persistence import InterfaceError, Notification, OperationalError, StoredEvent
 
 from events.bus import loop
+from events.bus.cursor import Cursor, Dialect
 from events.bus.database.setting import SQLITE, checked
-from events.bus.ledger import Cursor, Dialect
 
 __all__ = ["SQLITE", "TRANSIENT", "CannotOpen", "Database", "EventTable", "checked", "open_database"]
 

@@ -18,11 +18,11 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg.rows import TupleRow, tuple_row
 from psycopg.sql import SQL, Identifier, Literal
 
+from events.bus.cursor import Cursor, Dialect
 from events.bus.database import CannotOpen
 from events.bus.database.connections import Connections
 from events.bus.database.grants import grant
 from events.bus.database.tables import EVENTS, check_numbers, create, schema_exists
-from events.bus.ledger import Cursor, Dialect
 
 _TYPES: Final = (
     ("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
@@ -35,7 +35,7 @@ _INDEXED_BY: Final = re.compile(r" INDEXED BY \w+")  # SQLite is told which inde
 
 
 class PostgresCursor:
-    """A cursor that is spoken to as SQLite's (``events.bus.ledger.Cursor``)."""
+    """A cursor that is spoken to as SQLite's (``events.bus.cursor.Cursor``)."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection: Final = connection

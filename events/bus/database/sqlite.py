@@ -9,8 +9,8 @@ from typing import Final
 from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
+from events.bus.cursor import Cursor, Dialect
 from events.bus.database import CannotOpen
-from events.bus.ledger import Cursor, Dialect
 
 LOCK_SECONDS_MAX: Final = 15
 """How long to wait for another writer."""

@@ -193,14 +193,18 @@ class Origin(NamedTuple):
 
 def replayed(headers: Headers, service: str) -> Origin | None:
     """What a record is a replay of, where it says so."""
-    said = _REPLAY.fullmatch(dict(headers).get(REPLAY, b"").decode(errors="replace"))
+    said = _said(headers)
     return Origin(int(said[2]), int(said[3])) if said is not None and said[1] == service else None
 
 
 def is_for_another(headers: Headers, service: str) -> bool:
     """Whether a record is a replay that another service has asked for: whoever else reads its topic has had it before."""
-    said = _REPLAY.fullmatch(dict(headers).get(REPLAY, b"").decode(errors="replace"))
+    said = _said(headers)
     return said is not None and said[1] != service
+
+
+def _said(headers: Headers) -> re.Match[str] | None:
+    return _REPLAY.fullmatch(dict(headers).get(REPLAY, b"").decode(errors="replace"))
 
 
 def pattern_of(reason: str) -> str:

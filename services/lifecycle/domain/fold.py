@@ -145,15 +145,21 @@ def back_to(fold: Fold, place: Key) -> tuple[Fold, list[Placed], set[str]]:
         later.append(placed)
         facts = facts.drop_first()
     instant = checkpoint.last[0]
-    images, touched = fold.images, set[str]()
-    for deal, history in fold.images.items():
-        if history[-1].at > instant:
-            before = until(history, instant)
-            images = images.insert(deal, before) if before else images.remove(deal)
-            touched.add(deal)
+    images, touched = images_until(fold.images, instant)
     statuses = until(fold.statuses, instant)
     past = Fold(facts, fold.links, fold.grouping, checkpoint.state, statuses, images, checkpoints, checkpoint.stretch)
     return past, later[::-1], touched
+
+
+def images_until(images: HashTrieMap[str, History[Image]], instant: int) -> tuple[HashTrieMap[str, History[Image]], set[str]]:
+    """The histories of deals up to an instant, and the deals whose history goes on after it; one that begins later has none."""
+    shortened = set[str]()
+    for deal, history in images.items():
+        if history[-1].at > instant:
+            before = until(history, instant)
+            images = images.insert(deal, before) if before else images.remove(deal)
+            shortened.add(deal)
+    return images, shortened
 
 
 # ------------------------------------------------------------------------------------------- one step

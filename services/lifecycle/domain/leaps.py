@@ -19,8 +19,8 @@ from rpds import HashTrieMap
 
 from services.lifecycle.domain.activity import latest
 from services.lifecycle.domain.deals import Image, Origin
-from services.lifecycle.domain.fold import Checkpoint, Fold, Placed
-from services.lifecycle.domain.history import History, between, until
+from services.lifecycle.domain.fold import Checkpoint, Fold, Placed, images_until
+from services.lifecycle.domain.history import History, between
 from services.lifecycle.domain.state import State
 from services.lifecycle.domain.status import prospects_after
 from services.lifecycle.domain.stretches import PARTS, Part, Stretch
@@ -102,7 +102,8 @@ class Leaps:
 
     def _to(self, target: Checkpoint, now: Fold, place: int, different: Difference, leapt: int) -> tuple[Fold, int]:
         instant = target.last[0]
-        images = self._images(now, _images_until(self._old.images, instant), instant)
+        before, _ = images_until(self._old.images, instant)
+        images = self._images(now, before, instant)
         end = bisect_right(self._later, target.last, key=itemgetter(0))
         after = self._taken_over(now, place, end, target.state, images, different, self._ahead[1:leapt])
         del self._ahead[:leapt]
@@ -200,12 +201,3 @@ def _exchanged(state: State, source: State, different: Difference) -> State:
     }
     changed = {name: value for name, value in changed.items() if not _same(value, getattr(state, name))}
     return replace(state, **changed) if changed else state
-
-
-def _images_until(images: HashTrieMap[str, History[Image]], instant: int) -> HashTrieMap[str, History[Image]]:
-    """The histories up to an instant; a deal that begins later has none."""
-    for deal, history in images.items():
-        if history[-1].at > instant:
-            before = until(history, instant)
-            images = images.insert(deal, before) if before else images.remove(deal)
-    return images

@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from events.bus.cursor import Cursor
 from events.bus.database import Database
-from events.bus.ledger import Cursor
 from services.lifecycle.domain.status import Verdict
 from services.lifecycle.mass.change import Change, Outlook, Standing, change_from, change_to
 
