@@ -5,19 +5,20 @@ the names of as many customers, each in the shard of its name, inserted in the o
 indexes and the disorder in these are those of a store that has grown, only the thoughts are left out. Both then take in what
 comes next in the same load, batch by batch in turn.
 
-So those to whom something happens lie evenly among a hundred times as many to whom nothing does, each on pages of its own: the
-worst case. Where new customers are the busy ones and ids rise with time, they share pages in a big store too.
+It is measured twice. Where ids rise with time, as those that a CRM gives do, and customers come and go, those to whom something
+happens share pages in a big store too (``RISING``). Where ids are drawn by lot, they lie evenly among a hundred times as many to
+whom nothing happens, each on pages of its own in every index: the worst case (``SCATTERED``).
 """
 
 import shutil
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from events.bus.partitioner import murmur2
 from events.record import Record
@@ -36,19 +37,59 @@ BATCH: Final = 250
 """Records of one transaction here: those of a busy poll, not of the largest."""
 
 
+class Layout(NamedTuple):
+    """Where the customers of the copies lie among those to whom something happens."""
+
+    name: str
+    described: str
+    customer: Callable[[str, int], str]
+    """What a customer is called in a copy."""
+    fact: str
+    """What a fact is called there: SQL, of the ``id`` it had and of its ``customer``."""
+    goals: Mapping[str, Goal]
+    """By clock."""
+
+
+AT_MOST: Final = Goal(1.10, at_most=True)
+RISING: Final = Layout(
+    "grown",
+    "those who came before them in front of the busy customers",
+    lambda customer, copy: f"{copy:03d}.{customer}",
+    "substr(customer, 1, instr(customer, '.')) || id",
+    {"wall": AT_MOST, "cpu": AT_MOST},
+)
+SCATTERED: Final = Layout(
+    "scattered",
+    "the busy customers evenly among them",
+    lambda customer, copy: f"{customer}.{copy:03d}",
+    "id || substr(customer, instr(customer || '.', '.'))",
+    {"cpu": AT_MOST},
+)
+"""Time on the wall has no goal here: beyond the processor's it is the disk's, for pages that every store with such ids writes."""
+
+
 def grown_rows(
     folder: Path, rounds: int, *, stored: int = STORED, copies: int = COPIES, facts: int = FACTS_PER_ROUND
 ) -> Iterator[Comparison]:
-    """The cost of an event in a big store against one in a small one, and bytes on the disk against bytes of events.
+    """The cost of an event in a big store against one in a small one, and bytes on the disk against bytes of events."""
+    records = as_records(messages(stored // 2 + (rounds + 1) * facts))
+    for layout in (RISING, SCATTERED):
+        paths = folder / f"{layout.name}-small.sqlite", folder / f"{layout.name}-big.sqlite"
+        read = filled(paths[0], records, stored)
+        shutil.copy(paths[0], paths[1])
+        copied(paths[1], copies, layout)
+        yield from _cost_rows(layout, paths, records, read, rounds, facts)
+    yield _disk_row(paths[1])
+
+
+def _cost_rows(
+    layout: Layout, paths: tuple[Path, Path], records: Sequence[Record], read: int, rounds: int, facts: int
+) -> Iterator[Comparison]:
+    """A row for each clock, of what both stores take in from ``records``, of which so many were ``read``.
 
     A round ends with what it wrote in the file itself, not in the write-ahead log: that is put off and not free. A first round,
     which is not counted, fills the caches and brings the log to its length.
     """
-    paths = folder / "small.sqlite", folder / "big.sqlite"
-    records = as_records(messages(stored // 2 + (rounds + 1) * facts))
-    read = filled(paths[0], records, stored)
-    shutil.copy(paths[0], paths[1])
-    copied(paths[1], copies)
     events = [_stored(path) for path in paths]
     laps: dict[str, list[Lap]] = {"wall": [], "cpu": []}
     with closing(_store(paths[0])) as small, closing(_store(paths[1])) as big, no_collector():
@@ -63,16 +104,15 @@ def grown_rows(
             written = _stored(paths[0]) - before
             for clock, (floor, subject) in zip(laps, spent, strict=True) if turn else ():  # the first warms both up
                 laps[clock].append(Lap(subject / written * 1e6, floor / written * 1e6))
-    for clock, name, goal in (("wall", "grown", Goal(1.10, at_most=True)), ("cpu", "grown (cpu)", None)):
+    for clock, of_clock in laps.items():
         yield Comparison(
-            name=name,
-            subject=f"an event where {events[1]:,} are stored, the busy customers evenly among them, {clock} time",
+            name=layout.name if clock == "wall" else f"{layout.name} ({clock})",
+            subject=f"an event where {events[1]:,} are stored, {layout.described}, {clock} time",
             floor=f"the same event where {events[0]:,} are",
             unit="µs/event",
-            laps=tuple(laps[clock]),
-            goal=goal,
+            laps=tuple(of_clock),
+            goal=layout.goals.get(clock),
         )
-    yield _disk_row(paths[1])
 
 
 def _disk_row(path: Path) -> Comparison:
@@ -117,19 +157,19 @@ def filled(path: Path, records: Sequence[Record], stored: int) -> int:
     return read
 
 
-def copied(path: Path, copies: int) -> None:
+def copied(path: Path, copies: int, layout: Layout) -> None:
     """All rows so many times: as they are, and under the names of other customers."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -500000")
         connection.execute("BEGIN")
         lines = connection.execute("SELECT * FROM customer ORDER BY began_at").fetchall()
-        names = {line[0]: [line[0], *(f"{line[0]}.{copy:03d}" for copy in range(1, copies))] for line in lines}
+        names = {line[0]: [line[0], *(layout.customer(line[0], copy) for copy in range(1, copies))] for line in lines}
         _copy_lines(connection, lines, names)
         _copy_events(connection, names)
         connection.execute("DELETE FROM trace")
         for shard in range(PARTITIONS):
-            connection.execute(_TRACES.format(shard=shard, table=_table(shard)))
+            connection.execute(_TRACES.format(shard=shard, table=_table(shard), id=layout.fact))
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -158,8 +198,10 @@ def _shard(name: str) -> int:
 
 
 _TRACES: Final = """INSERT INTO trace
-    SELECT fact ->> 'source', (fact ->> 'id') || substr(originator_id, instr(originator_id || '.', '.')), {shard}, number
-    FROM (SELECT CAST(state AS TEXT) -> 'fact' AS fact, originator_id, rowid AS number FROM {table} WHERE topic = 'fact')"""
+    SELECT source, {id}, {shard}, number
+    FROM (SELECT fact ->> 'source' AS source, fact ->> 'id' AS id, customer, number
+          FROM (SELECT CAST(state AS TEXT) -> 'fact' AS fact, originator_id AS customer, rowid AS number
+                FROM {table} WHERE topic = 'fact'))"""
 """A trace of each fact; those of copied customers have ids of their own."""
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from events.bus.partitioner import murmur2
 from events.topics import PARTITIONS
 from services.lifecycle.store import Store
-from tests.bench.grown import copied, filled, grown_rows
+from tests.bench.grown import RISING, SCATTERED, Layout, copied, filled, grown_rows
 from tests.bench.lifecycle import frame_rows, store_rows
 from tests.bench.long import POLICY, long_rows
 from tests.bench.memory import memory_rows
@@ -156,8 +156,9 @@ def test_the_rows_without_kafka_run(tmp_path: Path) -> None:
         *fold_rows(tmp_path / "fold", FACTS, 1),
         *grown_rows(tmp_path / "grown", 1, stored=FACTS, copies=3, facts=600),
     ]
-    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded", "grown", "grown (cpu)", "disk"]
-    assert [row.name for row in rows if row.goal is None] == ["decide", "decoded", "grown (cpu)"]
+    grown = ["grown", "grown (cpu)", "scattered", "scattered (cpu)", "disk"]
+    assert [row.name for row in rows] == ["store", "decide", "exactly-once", "fold", "decoded", *grown]
+    assert [row.name for row in rows if row.goal is None] == ["decide", "decoded", "scattered"]
     assert all(row.ratio > 0 for row in rows)
 
 
@@ -181,16 +182,17 @@ def test_memory_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert growth.subject == "what lifecycle holds after 60 customers more than after 20"
 
 
-def test_a_grown_store_is_what_lifecycle_would_have_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [RISING, SCATTERED], ids=["rising", "scattered"])
+def test_a_grown_store_is_what_lifecycle_would_have_written(tmp_path: Path, layout: Layout) -> None:
     """The copies of a store are records that lifecycle reads, in the shards where it looks for them."""
     path = tmp_path / "grown.sqlite"
     records = as_records(messages(FACTS))
     filled(path, records, FACTS)
-    copied(path, 3)
+    copied(path, 3, layout)
     with closing(Store(path, PARTITIONS, code_version="bench")) as store:
         for record in records[:FACTS]:
             assert record.key is not None
-            for name in (record.key.decode(), f"{record.key.decode()}.002"):
+            for name in (record.key.decode(), layout.customer(record.key.decode(), 2)):
                 (found,) = store.load(murmur2(name.encode(), PARTITIONS), [name], POLICY).values()
                 assert {known.fact.customer_id for known in found.known.values()} == {name}
         assert store.customers() == 3 * len({record.key for record in records})
