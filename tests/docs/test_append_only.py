@@ -171,6 +171,7 @@ def assert_stored(lifecycle: Lifecycle, routing: Routing, forecast: Forecast) ->
     assert forecast.get("/v1/pipeline")["totals"]["open"]["count"] == 1
 
 
+@pytest.mark.long
 def test_what_is_missing_is_said_by_the_service_with_the_way_out(tmp_path: Path, server: PostgresServer) -> None:
     roles = urls(server)
     crm = server.url("crm")
@@ -235,6 +236,7 @@ def test_a_right_that_is_taken_away_while_a_service_runs_is_said_and_waited_for(
         assert lifecycle.store.customers() == 1
 
 
+@pytest.mark.long
 def test_a_role_that_could_change_events_all_the_same_is_refused(server: PostgresServer) -> None:
     server.sql("postgres", "GRANT handoff_owner TO handoff_routing")
     done = prepare(server)

@@ -19,7 +19,7 @@ import pytest
 from handoff.settings import SERVICES
 from tests.handoff.test_up import Up
 
-pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.data, pytest.mark.timeout(280)]
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "maven"
 KILLS = 3

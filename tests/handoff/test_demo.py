@@ -213,6 +213,7 @@ def _numbers(table: str, label: str) -> dict[str, Decimal]:
     return dict(zip(columns, (Decimal(cell.replace(",", "")) for cell in row.removeprefix(label).split()), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 def test_what_it_suggests_can_be_read_and_copied(demo: Demo) -> None:
     assert len(demo.suggested()) == 6

@@ -185,7 +185,7 @@ def test_kafka_that_is_killed_is_started_again(up: Up, eventually: Callable[...,
     eventually(lambda: up.knows("C-2"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_nothing_is_left_behind_and_everything_is_kept(up: Up, eventually: Callable[..., None], number: int) -> None:
     customer = f"kept-over-{number}"
     assert up.run("send", "crm.lead.created.v1", json.dumps({"customer_id": customer})).returncode == 0

@@ -25,7 +25,7 @@ from handoff.broker import EmbeddedKafka
 from tests.lifecycle.test_postgres_process import SHARDS, Process
 from tests.ports import free_ports
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(240)]
 
 JUNK = b"\xff\x00{not json"
 FAULT = (
