@@ -31,7 +31,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MAJOR = re.compile(r"(.*)\.v(\d+)")
 
 
-class Fact(Struct, frozen=True):
+class Fact(Struct, frozen=True, gc=False):
     """An accepted input. (``customer_id``, ``source``, ``id``) is its identity; instants are nanoseconds since 1970 (UTC).
 
     ``occurred_at`` is when it happened by its sender's clock, ``recorded_at`` when it came into the log by the log's.

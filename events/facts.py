@@ -36,7 +36,7 @@ AttributeName = Annotated[str, Meta(min_length=1, max_length=200)]
 Attributes = dict[AttributeName, Text | Whole | bool | None]
 
 
-class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Data(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What all facts carry.
 
     Attributes:
@@ -49,7 +49,7 @@ class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
 # ---------------------------------------------------------------------------------------------- leads
 
 
-class Contact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Contact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The person behind a lead.
 
     Attributes:
@@ -168,7 +168,7 @@ class LeadRecycled(LeadFact, frozen=True, kw_only=True, omit_defaults=True):
 # ------------------------------------------------------------------------------------- opportunities
 
 
-class Split(Struct, frozen=True, kw_only=True):
+class Split(Struct, frozen=True, kw_only=True, gc=False):
     """A rep's share of a deal.
 
     Attributes:
@@ -475,7 +475,7 @@ class OwnerSet(Command, frozen=True, kw_only=True, omit_defaults=True):
 # ------------------------------------------------------------------------------- written by Handoff
 
 
-class FactRef(Struct, frozen=True, kw_only=True):
+class FactRef(Struct, frozen=True, kw_only=True, gc=False):
     """A fact of the same customer, by its identity.
 
     Attributes:

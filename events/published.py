@@ -18,7 +18,7 @@ from events.values import Country, Currency, DerivedId, Id, Instant, Money, Perc
 Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
-class Cause(Struct, frozen=True, kw_only=True):
+class Cause(Struct, frozen=True, kw_only=True, gc=False):
     """The fact that brought something about, by its identity and type; or a version of the status table that came late.
 
     Attributes:

@@ -116,7 +116,7 @@ def _amount(sign: str, **rules: int) -> Meta:
     return Meta(extra_json_schema={"pattern": rf"^{sign}[0-9]{{1,13}}(\.[0-9]{{1,4}})?$", **rules})
 
 
-class Money(Struct, frozen=True, kw_only=True):
+class Money(Struct, frozen=True, kw_only=True, gc=False):
     """An amount in one currency: with no more decimals than the currency has, and less than 10 000 000 000 000 either way.
 
     Attributes:

@@ -1,12 +1,22 @@
 """The records in memory keep to two bounds: how many there are, and how many facts they have together."""
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.lifecycle.cache import Cache
 from services.lifecycle.domain.record import Record
-from tests.lifecycle.domain.speech import activity
+from tests.lifecycle.domain.speech import (
+    activity,
+    lead_created,
+    opportunity_created,
+    order_placed,
+    quote_accepted,
+    quote_created,
+    quote_sent,
+)
 from tests.lifecycle.domain.test_long_records import POLICY, restored
 
 RECORDS = {count: restored([activity(day=1, nanos=n, id=f"a{n}") for n in range(count)], POLICY) for count in range(1, 6)}
@@ -64,3 +74,18 @@ def test_the_bounds_hold_whatever_happens(records_max: int, facts_max: int, step
         held: list[Record] = [record for _, record in cache.values()]
         assert len(held) <= records_max
         assert sum(len(record.known) for record in held) <= facts_max
+
+
+def test_records_in_memory_are_nothing_to_the_garbage_collector() -> None:
+    """A collection goes through everything that is tracked: with a full cache that took seconds, in which nothing else happened."""
+    story = [lead_created(day=1), opportunity_created("o", 100, day=2), quote_created("q", 90, day=3, opportunity="o")]
+    story += [quote_sent("q", day=4), quote_accepted("q", day=5), order_placed("p", 90, day=6, quote="q")]
+    story += [activity(day=7, nanos=n, id=f"a{n}") for n in range(10)]
+    gc.collect()
+    before = len(gc.get_objects())
+    cache = Cache(records_max=100, facts_max=10_000)
+    cache.update({str(number): (0, restored(story, POLICY)) for number in range(50)})
+    gc.collect()
+    tracked = len(gc.get_objects()) - before
+    facts = len(cache) * len(story)
+    assert tracked < facts, f"{tracked} objects for {facts} facts"

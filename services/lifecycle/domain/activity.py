@@ -12,7 +12,7 @@ from events.facts import ActivityLogged, LeadFact, LeadFields, OpportunityFact, 
 _BUSINESS: Final = (LeadFields, LeadFact, OpportunityFact, QuoteFact, OrderFact)
 
 
-class Activity(Struct, frozen=True):
+class Activity(Struct, frozen=True, gc=False):
     """The last instants (nanoseconds since 1970), None where there was none.
 
     ``active_at``: something happened between the customer and the company. What Handoff does itself (assignments, ticks), what a

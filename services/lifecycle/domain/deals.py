@@ -26,7 +26,7 @@ from services.lifecycle.domain.order import Key
 from services.lifecycle.domain.table import StatusTable, Tables
 
 
-class Origin(Struct, frozen=True, omit_defaults=True):
+class Origin(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where the customer came from: the part of the record's profile that forecasts are grouped by."""
 
     source: str | None = None
@@ -41,7 +41,7 @@ class Origin(Struct, frozen=True, omit_defaults=True):
         return cls(profile.source, profile.source_kind, profile.campaign, profile.country, profile.region)
 
 
-class DocumentImage(Struct, frozen=True, omit_defaults=True):
+class DocumentImage(Struct, frozen=True, omit_defaults=True, gc=False):
     """A document of a deal as it stands; ``included``: it is counted in the deal's figures."""
 
     kind: Kind
@@ -52,7 +52,7 @@ class DocumentImage(Struct, frozen=True, omit_defaults=True):
     replaced_by: str | None = None
 
 
-class Image(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Image(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """All that the forecast needs of a deal. ``closed_at`` in nanoseconds, figures in minor units of ``currency``."""
 
     status: str
@@ -73,7 +73,7 @@ class Image(Struct, frozen=True, omit_defaults=True, kw_only=True):
     documents: tuple[DocumentImage, ...] = ()
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, gc=False):
     """The last thing said about a deal as a whole: won, lost or reopened (12), and by which fact; ``by_stage``: by its stage."""
 
     state: DealStateName
@@ -83,7 +83,7 @@ class Mark(Struct, frozen=True):
     by_stage: bool = False
 
 
-class Deal(Struct, frozen=True, kw_only=True):
+class Deal(Struct, frozen=True, kw_only=True, gc=False):
     """A deal at a point of the fold. ``*_since`` is the fact since which it has its state, and its status.
 
     ``last`` is its last own fact; ``named_owner`` what its documents say, ``kept_owner`` what a closed deal keeps of

@@ -30,14 +30,14 @@ from services.lifecycle.domain.table import StatusTable
 T = TypeVar("T")
 
 
-class Named(Struct, Generic[T], frozen=True):
+class Named(Struct, Generic[T], frozen=True, gc=False):
     """A value and the fact that named it last."""
 
     by: Key
     value: T
 
 
-class Document(Struct, frozen=True, kw_only=True):
+class Document(Struct, frozen=True, kw_only=True, gc=False):
     """What all documents have: their first and last own fact, an amount, and an owner."""
 
     id: str

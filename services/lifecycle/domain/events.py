@@ -15,7 +15,7 @@ from services.lifecycle.domain.handoffs import Progress
 from services.lifecycle.domain.history import Held, StatusShown
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What all events of a record carry. ``TOPIC`` is the durable name under which it is stored, never changed."""
 
     TOPIC: ClassVar[str] = ""
@@ -88,14 +88,14 @@ class RecordRevised(Change, frozen=True, kw_only=True, omit_defaults=True):
     changed: tuple[Literal["owner", "profile"], ...]
 
 
-class ImageHeld(Struct, frozen=True):
+class ImageHeld(Struct, frozen=True, gc=False):
     """A deal's image from an instant on."""
 
     at: int
     image: Image
 
 
-class DealRevised(Struct, frozen=True):
+class DealRevised(Struct, frozen=True, gc=False):
     """A deal's history is ``states`` from ``since`` on; without ``since`` the deal is gone."""
 
     deal_id: str

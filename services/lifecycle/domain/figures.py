@@ -39,7 +39,7 @@ class Documents:
         return all(isinstance(document, Order) and document.credit for document in self.all)
 
 
-class Figures(Struct, frozen=True, omit_defaults=True):
+class Figures(Struct, frozen=True, omit_defaults=True, gc=False):
     """A deal's amounts in minor units of its currency, and its range. None: nothing to count there."""
 
     amount: int | None = None
@@ -50,7 +50,7 @@ class Figures(Struct, frozen=True, omit_defaults=True):
     high: int | None = None
 
 
-class Count(Struct, frozen=True):
+class Count(Struct, frozen=True, gc=False):
     """The figures, their currency, the currencies left out, and the documents that were counted."""
 
     figures: Figures = Figures()

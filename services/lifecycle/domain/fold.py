@@ -31,7 +31,7 @@ CHECKPOINT_ONE_IN: Final = 32
 """A checkpoint is kept after one fact in so many. More often costs memory, more seldom time: about 60 µs a fact to fold again."""
 
 
-class Checkpoint(Struct, frozen=True):
+class Checkpoint(Struct, frozen=True, gc=False):
     """The state after a fact, where the next fact is of a later instant.
 
     So the histories at a checkpoint are today's, cut after its instant: no state there can still be replaced by one of the same
@@ -44,7 +44,7 @@ class Checkpoint(Struct, frozen=True):
     stretch: Stretch
 
 
-class Fold(Struct, frozen=True):
+class Fold(Struct, frozen=True, gc=False):
     """A set of facts, folded: the state after all of them, and the history of the record's status and of every deal.
 
     ``facts`` and ``checkpoints`` have the last one first. What grows with the record is persistent (in the sense of data

@@ -32,7 +32,7 @@ BOUNCED: Final[tuple[End, ...]] = ("rejected", "breached", "recycled", "unassign
 """The ends of a hand-off that came to nothing."""
 
 
-class Ending(Struct, frozen=True):
+class Ending(Struct, frozen=True, gc=False):
     """How a hand-off ended, and when (nanoseconds); ``reason`` in words; ``successor`` is who took the record instead."""
 
     how: End
@@ -41,7 +41,7 @@ class Ending(Struct, frozen=True):
     successor: str | None = None
 
 
-class Handoff(Struct, frozen=True):
+class Handoff(Struct, frozen=True, gc=False):
     """An assignment and the instants (nanoseconds) of what came first after it; ``reason`` is that of the rejection."""
 
     rep_id: str
@@ -56,7 +56,7 @@ class Handoff(Struct, frozen=True):
     ending: Ending | None = None
 
 
-class Tenure(Struct, frozen=True):
+class Tenure(Struct, frozen=True, gc=False):
     """Who has the record, and the assignment that made it so, if one did (18)."""
 
     rep_id: str | None

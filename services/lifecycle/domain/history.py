@@ -15,7 +15,7 @@ from events.published import Cause
 T = TypeVar("T")
 
 
-class StatusShown(Struct, frozen=True):
+class StatusShown(Struct, frozen=True, gc=False):
     """What the record shows of its status."""
 
     stage: Stage
@@ -23,7 +23,7 @@ class StatusShown(Struct, frozen=True):
     probability: int
 
 
-class Held(Struct, Generic[T], frozen=True):
+class Held(Struct, Generic[T], frozen=True, gc=False):
     """What held from an instant (nanoseconds) on, and the fact that brought it about."""
 
     at: int

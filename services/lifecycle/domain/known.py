@@ -14,7 +14,7 @@ Origin = tuple[str, int, int]
 """The record that a fact came in: topic, partition, offset."""
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, gc=False):
     """A fact of the set: the digest that tells it from another of the same identity, and the record it came in."""
 
     digest: bytes

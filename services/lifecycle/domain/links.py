@@ -35,7 +35,7 @@ def document_of(data: object) -> DocumentKey | None:
     return None
 
 
-class Links(Struct, frozen=True):
+class Links(Struct, frozen=True, gc=False):
     """The link fields of every document that has a fact; the last writer's of each.
 
     ``named_by``: the quotes and orders that ever named a quote, by its id.
@@ -103,7 +103,7 @@ def _written(links: HashTrieMap[str, Link], document: str, key: Key, named: str 
     return links if before is not None and before[0] > key else links.insert(document, (key, named))
 
 
-class Grouping(Struct, frozen=True):
+class Grouping(Struct, frozen=True, gc=False):
     """The deal of every document with a fact, the documents of every deal, and the ``replaces`` links that stand."""
 
     deal_of: HashTrieMap[DocumentKey, str]

@@ -26,7 +26,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.told import changes
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """A customer's record: the fold of its facts, and how many events are stored of it.
 
     ``tables``: up to where on their topic the versions of the status table were known that it is folded with.

@@ -76,7 +76,7 @@ class Ownership(Tenure, frozen=True):
     by_deal: str | None = None
 
 
-class State(Struct, frozen=True, kw_only=True):
+class State(Struct, frozen=True, kw_only=True, gc=False):
     """A record at a point of the fold. ``by_hand`` is the status that a person set, while it holds; ``reverted_at`` an instant.
 
     ``replaced`` says by which quote a quote was replaced (it may name quotes that have no fact yet).

@@ -48,7 +48,7 @@ Deals: TypeAlias = "HashTrieMap[str, Deal]"
 LeadTrigger = Literal["new", "qualified", "disqualified", "recycled"]
 
 
-class Lead(Struct, frozen=True):
+class Lead(Struct, frozen=True, gc=False):
     """What lead facts have come to, whatever the stage: the status that the last of them set, and the recycling that stands.
 
     ``wake_at`` (nanoseconds) is when a recycled lead comes back by itself.
@@ -146,7 +146,7 @@ def _is_won(deal: Deal, table: StatusTable) -> bool:
     return mark is not None and mark.state == "won" and (mark.by_stage or table.opportunities_enabled)
 
 
-class Prospects(Struct, frozen=True):
+class Prospects(Struct, frozen=True, gc=False):
     """What a prospect's status rests on, kept from fact to fact, so that no fact has to look at every deal.
 
     ``open`` counts open deals by probability and status; ``lost`` is the lost deal whose last fact is the latest.
@@ -188,7 +188,7 @@ def name_of(stage: Stage, lead: Lead, prospects: Prospects, deals: Deals, table:
 # ------------------------------------------------------------------------------------------ commands
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """Whether a command has effect at its place, or by which rule it has none."""
 
     effective: bool

@@ -25,7 +25,7 @@ _ALL: Final = frozenset(PARTS)
 _OF_LEADS: Final = frozenset[Part](("owner", "profile", "contact", "lead"))
 
 
-class Stretch(Struct, frozen=True):
+class Stretch(Struct, frozen=True, gc=False):
     """The facts since the last checkpoint.
 
     ``deals``: those that they touched. ``replaced``: the quotes that they said are replaced, which may have no fact yet. ``parts``:

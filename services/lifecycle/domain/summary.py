@@ -8,7 +8,7 @@ from events.facts import SourceKind, Stage
 from services.lifecycle.domain.fold import Fold
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class Summary(Struct, frozen=True, kw_only=True, gc=False):
     """A record as it is now. Instants in nanoseconds since 1970.
 
     ``since``: it has had this stage and status without a break since then, whatever its probability. ``began_at``: its first fact.
