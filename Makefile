@@ -28,9 +28,9 @@ test: $(STAMP) ## The tests, on a real Kafka that they start themselves
 test-long: $(STAMP) ## The tests that play, kill and freeze for long: the tutorial, demos, crashes of single services
 	@$(BIN)/pytest -q -n 3 -m long
 
-KILLS ?= 60
-faults: $(STAMP) ## Kill, freeze and restart everything under load, and check every output: make faults KILLS=20 SEED=1
-	@$(BIN)/pytest -q tests/faults -m faults --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+KILLS ?= 200
+faults: $(STAMP) ## Kill, freeze, restart and fill up everything under load, and check every output: make faults KILLS=20 SEED=1 ON=postgres
+	@$(BIN)/pytest -q tests/faults -m faults --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(if $(ON),--on $(ON))
 
 HISTORIES ?= 100000
 properties: $(STAMP) ## Tell random histories to the fold, against a second fold: make properties HISTORIES=2000 SEED=1

@@ -11,9 +11,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import psycopg
@@ -51,9 +52,20 @@ def _copied(programs: Path, folder: Path) -> Path:
 
 
 class PostgresServer:
-    """One server on a port of its own. Not as root: PostgreSQL refuses that, so root starts it as ``nobody``."""
+    """One server on a port of its own. Not as root: PostgreSQL refuses that, so root starts it as ``nobody``.
 
-    def __init__(self, *, fsync: bool = False) -> None:
+    ``data``: an empty folder for what it keeps, in place of one of its own. ``settings``: beside those that all have.
+    ``environment``: of its processes, beside this process's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        fsync: bool = False,
+        data: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         found = binaries()
         assert found is not None
         self.port = free_port()
@@ -65,11 +77,24 @@ class PostgresServer:
             self._bin = _copied(found, self._folder / "programs")  # the environment may lie where nobody may look
             shutil.chown(self._folder, "nobody")
             self._as = {"user": "nobody", "extra_groups": []}
+        self._data = data or self._folder / "data"
+        self._data.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self._data, "nobody")
         password = self._folder / "password"
         password.write_text(PASSWORD)
         if os.geteuid() == 0:
             shutil.chown(password, "nobody")
-        self._fsync = fsync
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "400",
+            "shared_buffers": "32MB",
+            "fsync": "on" if fsync else "off",
+            **settings,
+        }
+        self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._run(
             "initdb",
@@ -77,10 +102,6 @@ class PostgresServer:
             *("--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"),
         )
         self.start()
-
-    @property
-    def _data(self) -> Path:
-        return self._folder / "data"
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -90,29 +111,36 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": self.port,
-            "unix_socket_directories": "",
-            "max_connections": 400,
-            "shared_buffers": "32MB",
-            "fsync": "on" if self._fsync else "off",
-        }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._bin / "postgres"), "-D", str(self._data), *options],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
+                env=self._environment,
                 **self._as,
             )
         deadline = time.monotonic() + START_SECONDS_MAX
-        while not self._answers():
+        while not self.answers():
             assert self._process.poll() is None, (self._folder / "log").read_text()[-3000:]
             assert time.monotonic() < deadline, (self._folder / "log").read_text()[-3000:]
 
-    def _answers(self) -> bool:
+    @property
+    def running(self) -> bool:
+        """Whether the first of its processes lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def pids(self) -> list[int]:
+        """The process ids of all its processes, the first one first; of nobody when it has ended."""
+        if self._process is None or not self.running:
+            return []
+        listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        pairs = [line.split() for line in listed.splitlines()]
+        return [self._process.pid, *(int(pid) for pid, parent in pairs if int(parent) == self._process.pid)]
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -51,7 +51,8 @@ class EmbeddedKafka:
     `port`: None keeps the directory's port, or takes a free one for a new directory. `properties`: of the broker, on
     top of `server_properties.FIXED`. `java`: as in `find_java`. `jvm_options`: on top of `JVM_OPTIONS`, in place of
     those that use the start-up archive. `on_progress` is told about work that takes long, such as fetching the jars.
-    `free_port` chooses the ports that nobody named.
+    `free_port` chooses the ports that nobody named. `cluster_id`: of a new directory, where several brokers are to be one
+    cluster; else one of its own. `environment`: all of the broker's, in place of this process's own.
 
     Whatever keeps the broker from running is a `KafkaUnavailable`.
     """
@@ -66,6 +67,8 @@ class EmbeddedKafka:
         jvm_options: Sequence[str] | None = None,
         on_progress: Progress = silent,
         free_port: Callable[[], int] = ports.free_port,
+        cluster_id: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_file = self.data_dir / "broker.log"
@@ -78,6 +81,8 @@ class EmbeddedKafka:
         self._jvm_options = jvm_options
         self._on_progress = on_progress
         self._free_port = free_port
+        self._cluster_id = cluster_id
+        self._environment = environment
         self._controller_port = 0
         self._leash: Leash | None = None
 
@@ -170,6 +175,7 @@ class EmbeddedKafka:
                     pid_file=self._pid_file,
                     output=log,
                     lock=lock,
+                    environment=self._environment,
                 )
         except LockedError:
             owner = self._pid_file.read_text().strip()  # empty while the other one is still setting up
@@ -196,13 +202,14 @@ class EmbeddedKafka:
         if storage.is_formatted(self._log_dir):
             return
         since = log.tell()
-        arguments = ["format", "--cluster-id", new_cluster_id(), "--config", self._settings_file.name]
+        arguments = ["format", "--cluster-id", self._cluster_id or new_cluster_id(), "--config", self._settings_file.name]
         done = subprocess.run(
             [*command, "kafka.tools.StorageTool", *arguments],
             cwd=self.data_dir,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=self._environment,
             pass_fds=(lock,),
             check=False,
         )

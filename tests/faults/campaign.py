@@ -2,8 +2,6 @@
 
 import time
 import urllib.parse
-from collections import Counter
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,30 +16,40 @@ from tests.faults.evidence import Evidence
 from tests.faults.load import items
 from tests.faults.plan import SERVICES, Fault, Kind, When, plan
 from tests.faults.publisher import Publisher
+from tests.faults.site import Site
 from tests.faults.stack import Stack
+from tests.faults.tally import EVERYTHING, Tally
 
 FACTS_BY_FAULT: Final = 120
 BURST_SECONDS_MAX: Final = 10.0
+DISK_SECONDS: Final = 6.0
+"""How long a disk stays full, or disks slow."""
+FULL_TIMES_MAX: Final = 4
+"""So many times as long until somebody has noticed: for a while there may be room in what a file has already."""
+SLOW_MS: Final = (200, 500)
+"""How long an fsync takes on a slow disk."""
 
 
 class Campaign:
-    """One stack, one load, one plan. ``run`` it; ``findings`` are then what is wrong."""
+    """One stack, one load, one plan. ``run`` it within its site; what it answers is what is wrong."""
 
-    def __init__(self, data_dir: Path, seed: int, kills: int) -> None:
+    def __init__(self, site: Site, seed: int, kills: int) -> None:
         self.seed = seed
-        self.stack = Stack(data_dir)
-        self.killed: Counter[str] = Counter()
-        self._plan = plan(seed, kills)
+        self.site = site
+        self.stack = Stack(site)
+        self.tally = Tally(layout=site.layout.name)
+        self._plan = plan(seed, kills, site.layout, without=site.missing)
         self._began = time.monotonic()
-        self._bus = KafkaBus(f"127.0.0.1:{self.stack.ports['kafka']}", "campaign")
-        self._publisher = Publisher(
-            f"127.0.0.1:{self.stack.ports['kafka']}", items(seed, time.time_ns, held=self._assignment), seed
-        )
+        bootstrap = self.stack.settings.bootstrap
+        self._bus = KafkaBus(bootstrap, "campaign")
+        self._publisher = Publisher(bootstrap, items(seed, time.time_ns, held=self._assignment), seed)
         self._last_pids: dict[str, int] = {}
 
     def run(self) -> list[str]:
         """Do everything; what is wrong in the end."""
-        print(f"\nfaults: seed {self.seed}, {len(self._plan)} faults")
+        print(f"\nfaults: {self.site.layout.name}, seed {self.seed}, {len(self._plan)} faults")
+        for kind, reason in self.site.missing.items():
+            print(f"faults: no {kind} on this machine: {reason}")
         self.stack.start()
         self._publisher.start()
         try:
@@ -69,26 +77,60 @@ class Campaign:
         if fault.when is When.WORKING:
             stack.await_ready()
         if stack.worn(fault.target):
-            fault = Fault(Kind.CRASH, fault.target if fault.target in SERVICES else SERVICES[0])
+            fault = Fault(Kind.CRASH_ALL, fault.target if fault.target in SERVICES else SERVICES[0])
         self._await(fault)
         outcome = ""
         match fault.kind:
             case Kind.KILL:
                 self._last_pids[fault.target] = stack.kill(fault.target)
-                self.killed[fault.target] += 1
+                self.tally.killed(fault.target)
             case Kind.FREEZE:
                 stack.freeze(fault.target)
             case Kind.REPLACE:
                 outcome = stack.replace(fault.target, self._work)
-            case Kind.RESTART | Kind.CRASH:
-                if fault.kind is Kind.CRASH:
-                    stack.crash()
-                    self.killed["everything"] += 1
-                else:
-                    stack.stop()
-                stack.start_anew(fault.target, fault.seconds)
-                self.killed[fault.target] += 1
+            case Kind.RESTART:
+                stack.restart(fault.target)
+            case Kind.RESTART_ALL | Kind.CRASH_ALL:
+                outcome = self._start_anew(fault)
+            case Kind.FULL_DISK:
+                outcome = self._fill(fault.target)
+            case Kind.SLOW_DISKS:
+                assert self.site.slow is not None
+                with self.site.slow.slow(*SLOW_MS):
+                    self._load(DISK_SECONDS)
         self._tell(number, fault, outcome)
+
+    def _start_anew(self, fault: Fault) -> str:
+        if fault.kind is Kind.CRASH_ALL:
+            self.stack.crash()
+            self.tally.killed(EVERYTHING)
+        else:
+            self.stack.stop()
+        self.stack.start_anew(fault.target, fault.seconds)
+        self.tally.killed(fault.target)
+        return f"then kill -9 of {fault.target} while it starts"
+
+    def _fill(self, target: str) -> str:
+        """A disk is full while there is something to write to it; what was to be seen of that."""
+        before = self.stack.ends(target)
+        troubles: list[str] = []
+        with self.site.disks[target].full():
+            for _ in range(FULL_TIMES_MAX):
+                self._load(DISK_SECONDS)
+                troubles = [f"{name}: {trouble}" for name, trouble in self.stack.troubles().items()]
+                if ended := self.stack.ends(target) - before:
+                    troubles.insert(0, f"it ended, {ended} times so far")
+                if troubles:
+                    break
+        self.stack.await_ready()
+        return "; ".join(troubles) or "nobody was troubled"
+
+    def _load(self, seconds: float) -> None:
+        """Publish for a while, as far as that is possible."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._publisher.allow(20)
+            self._publisher.await_burst(left)
 
     def _await(self, fault: Fault) -> None:
         """The moment at which the fault is to come."""
@@ -109,10 +151,11 @@ class Campaign:
 
     def _tell(self, number: int, fault: Fault, outcome: str) -> None:
         at = time.monotonic() - self._began
-        place = "everything" if fault.kind in (Kind.RESTART, Kind.CRASH) else fault.target
-        more = f", then kill -9 of {fault.target} while it starts" if place == "everything" else outcome
-        when = f"{fault.when} +{fault.seconds:.2f} s" if not more else ""
-        print(f"{at:6.1f} s  {number:3}  {fault.kind:8} {place:10} {len(self._publisher.sent):6,} facts  {when}{more.lstrip(', ')}")
+        place = EVERYTHING if fault.kind in (Kind.RESTART_ALL, Kind.CRASH_ALL, Kind.SLOW_DISKS) else fault.target
+        if fault.kind is not Kind.KILL:
+            self.tally.happened(fault.kind, place)
+        when = outcome or f"{fault.when} +{fault.seconds:.2f} s"
+        print(f"{at:6.1f} s  {number:3}  {fault.kind:11} {place:10} {len(self._publisher.sent):6,} facts  {when}")
 
     def _assignment(self, customer: str) -> LeadAssigned | None:
         """Whom routing has given a customer to, as a rep's tool would ask."""
@@ -140,13 +183,13 @@ class Campaign:
             again = gathering.read_logs(self._bus, f"gathering-{now}-again")
             if {name: len(records) for name, records in logs.items()} == {name: len(r) for name, r in again.items()}:
                 break
-        customers = gathering.customers_of(self.stack.data_dir / "lifecycle.sqlite")
-        records = {customer: self._get("lifecycle", f"/v1/customers/{customer}") for _, customer in customers}
         answers = [gathering.answer_of(path, asked, self._get("forecast", path, asked)) for path, asked in gathering.questions(now)]
-        assert self.stack.stop() == 0, self.stack.lines[-5:]
-        lifecycle = LifecycleStore(self.stack.data_dir / "lifecycle.sqlite", self._shards(), code_version="campaign")
-        routing = RoutingStore(self.stack.data_dir / "routing.sqlite", code_version="campaign")
+        lifecycle = LifecycleStore(self.site.open("lifecycle"), self._shards(), code_version="campaign")
+        routing = RoutingStore(self.site.open("routing"), code_version="campaign")
         try:
+            customers = gathering.customers_of(lifecycle)
+            records = {customer: self._get("lifecycle", f"/v1/customers/{customer}") for _, customer in customers}
+            assert self.stack.stop() == 0, self.stack.lines[-5:]
             return Evidence(
                 sent=self._publisher.sent,
                 partitions=self._shards(),
@@ -155,7 +198,7 @@ class Campaign:
                 records=records,
                 notifications=gathering.notifications(lifecycle),
                 decisions=list(routing.replay()),
-                letters={name: gathering.buried(self.stack.data_dir / f"{name}.sqlite") for name in SERVICES},
+                letters={name: gathering.buried(self.site.open(name)) for name in SERVICES},
                 answers=answers,
             ), now
         finally:
@@ -169,11 +212,9 @@ class Campaign:
         return self.stack.get(service, f"{path}?{urllib.parse.urlencode(asked)}" if asked else path)
 
     def _summarize(self, evidence: Evidence, found: list[str]) -> None:
-        kills = ", ".join(f"{name} {count}" for name, count in sorted(self.killed.items()))
-        repeated = sum(len(records) for records in evidence.logs.values())
-        print(
-            f"faults: {sum(self.killed.values())} kills ({kills}), {len(evidence.sent):,} facts of {len(evidence.records):,} "
-            f"customers, {repeated:,} records in all topics, {len(evidence.answers)} answers, "
-            f"{sum(map(len, evidence.letters.values()))} dead letters, {time.monotonic() - self._began:.0f} s: "
-            f"{f'{len(found)} findings' if found else 'everything is as the inputs say'}"
-        )
+        tally = self.tally
+        tally.facts, tally.customers = len(evidence.sent), len(evidence.records)
+        tally.records = sum(map(len, evidence.logs.values()))
+        tally.letters, tally.answers = sum(map(len, evidence.letters.values())), len(evidence.answers)
+        tally.seconds, tally.findings = time.monotonic() - self._began, len(found)
+        self._say(f"{len(found)} findings" if found else "everything is as the inputs say")

@@ -1,14 +1,13 @@
 """Gathers the evidence: topics and answers while everything runs, what only the databases know when it has stopped."""
 
 import itertools
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from events.bus import Bus
+from events.bus.database import Database
 from events.record import Message, Record, TopicPartition
 from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
@@ -93,19 +92,18 @@ def notifications(store: Store) -> list[Message]:
     return messages
 
 
-def customers_of(path: Path) -> list[tuple[int, str]]:
-    """The customers that a database of lifecycle has, with their shards."""
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'shard%events' ORDER BY name"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        names = [name for (name,) in database.execute(tables)]
-        return [
-            (shard, customer)
-            for shard, name in enumerate(names)
-            for (customer,) in database.execute(f"SELECT DISTINCT originator_id FROM {name} WHERE topic = 'fact'")
-        ]
+def customers_of(store: Store) -> list[tuple[int, str]]:
+    """The customers that lifecycle has facts of, with their shards; not from its lists, but from what is stored."""
+    found: list[tuple[int, str]] = []
+    with store.database.read() as cursor:
+        for shard in range(store.shards):
+            cursor.execute(f"SELECT DISTINCT originator_id FROM shard_{shard:03d}_events WHERE topic = 'fact' ORDER BY 1")
+            found += [(shard, customer) for (customer,) in cursor.fetchall()]
+    return found
 
 
-def buried(path: Path) -> Sequence[Place]:
-    """The dead letters of a service's database."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        return database.execute("SELECT topic, part, record_offset FROM dead_letter").fetchall()
+def buried(database: Database) -> Sequence[Place]:
+    """The dead letters of a service's database, which is closed then."""
+    with closing(database), database.read() as cursor:
+        cursor.execute("SELECT topic, part, record_offset FROM dead_letter")
+        return [tuple(row) for row in cursor.fetchall()]

@@ -1,17 +1,41 @@
-"""Which faults a campaign has, and when each comes: all from one seed.
+"""Which faults a campaign has, and when each comes: all from one seed and a layout.
 
 Out comes a list of faults. About a third of the kills come while the one before has not been got over: the process is starting
-(``STARTING``), or was killed a moment ago (``CLOSE``); the others while everything works (``WORKING``).
+(``STARTING``), or was killed a moment ago (``CLOSE``); the others while everything works (``WORKING``). Of several brokers one is
+down at a time: that much a cluster promises to stand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from random import Random
 from typing import Final, NamedTuple
 
 SERVICES: Final = ("lifecycle", "routing", "forecast")
 KAFKA: Final = "kafka"
-TARGETS: Final = (*SERVICES, KAFKA)
+"""The broker that ``handoff up`` starts and keeps itself."""
+POSTGRES: Final = "postgres"
+BROKERS: Final = ("broker-1", "broker-2", "broker-3")
+
+
+class Layout(NamedTuple):
+    """What a stack stands on. ``servers``: beside the services; ``disks``: whose disks can get full."""
+
+    name: str
+    servers: tuple[str, ...]
+    disks: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Whatever can be killed."""
+        return (*SERVICES, *self.servers)
+
+
+LAYOUTS: Final = (
+    Layout("sqlite", (KAFKA,)),
+    Layout("postgres", (KAFKA, POSTGRES), (POSTGRES,)),
+    Layout("cluster", BROKERS, (*SERVICES, *BROKERS)),
+)
+"""One machine; the same with PostgreSQL; three brokers that have copies of each other, and services with a disk each."""
 
 
 class Kind(StrEnum):
@@ -21,11 +45,17 @@ class Kind(StrEnum):
     FREEZE = "freeze"
     """SIGSTOP until the session is over, then SIGCONT: nobody else took over."""
     REPLACE = "replace"
-    """SIGSTOP, another worker takes over under the same name and goes on; then SIGCONT."""
+    """SIGSTOP of a service, another worker takes over under the same name and goes on; then SIGCONT."""
     RESTART = "restart"
+    """A clean end and a new start."""
+    RESTART_ALL = "restart all"
     """The whole stack, by SIGTERM, and one service is killed while it starts."""
-    CRASH = "crash"
-    """kill -9 of the whole stack at once, and one service is killed while it starts."""
+    CRASH_ALL = "crash all"
+    """kill -9 of everything at once, and one service is killed while it starts."""
+    FULL_DISK = "full disk"
+    """Nothing can be written to a target's disk for a while."""
+    SLOW_DISKS = "slow disks"
+    """Each fsync of everybody takes 0.2 to 0.5 s for a while."""
 
 
 class When(StrEnum):
@@ -37,7 +67,7 @@ class When(StrEnum):
 
 
 class Fault(NamedTuple):
-    """``seconds``: how long after the moment that ``when`` means."""
+    """``seconds``: how long after the moment that ``when`` means. ``target``: nobody where everybody is hit."""
 
     kind: Kind
     target: str
@@ -45,23 +75,23 @@ class Fault(NamedTuple):
     seconds: float = 0.0
 
 
-def plan(seed: int, kills: int) -> list[Fault]:
-    """The faults of a campaign with so many kills; in ten kills a freeze, a replacement, a restart or crash of all."""
-    chance = Random(f"plan {seed}")
+def plan(seed: int, kills: int, layout: Layout, *, without: Collection[Kind] = ()) -> list[Fault]:
+    """The faults of a campaign with so many kills; in ten kills three others, of all kinds but those that are left out."""
+    chance = Random(f"plan {seed} {layout.name}")
     faults: list[Fault] = []
-    others = _others(chance)
-    victims = _victims(chance)
+    others = _others(chance, layout, without)
+    victims = _in_turn(chance, layout.targets)
     for number in range(kills):
         faults.append(_kill(chance, next(victims), faults[-1] if faults else None))
-        if number % 10 in (2, 5, 8):
+        if number % 10 in (1, 4, 7):
             faults.append(next(others))
     return faults
 
 
-def _victims(chance: Random) -> Iterator[str]:
+def _in_turn(chance: Random, names: Collection[str]) -> Iterator[str]:
     """Everybody in turn, in an order that changes: nobody so often within a minute that the stack gives it up."""
     while True:
-        yield from chance.sample(TARGETS, len(TARGETS))
+        yield from chance.sample(sorted(names), len(names))
 
 
 def _kill(chance: Random, victim: str, before: Fault | None) -> Fault:
@@ -70,14 +100,24 @@ def _kill(chance: Random, victim: str, before: Fault | None) -> Fault:
         return Fault(Kind.KILL, victim, When.WORKING, chance.uniform(0.0, 0.4))
     if draw < 0.85:
         return Fault(Kind.KILL, before.target, When.STARTING, chance.uniform(0.0, 1.5))
-    return Fault(Kind.KILL, victim, When.CLOSE, chance.uniform(0.0, 0.3))
+    when = When.WORKING if victim in BROKERS else When.CLOSE
+    return Fault(Kind.KILL, victim, when, chance.uniform(0.0, 0.3))
 
 
-def _others(chance: Random) -> Iterator[Fault]:
-    while True:
-        replaced = chance.sample(SERVICES, len(SERVICES))
-        frozen = chance.sample(SERVICES, len(SERVICES))
-        for one, other in zip(replaced, frozen, strict=True):
-            yield Fault(Kind.REPLACE, one, seconds=chance.uniform(0.0, 0.3))
-            yield Fault(Kind.FREEZE, other, seconds=chance.uniform(0.0, 0.3))
-            yield Fault(chance.choice([Kind.RESTART, Kind.CRASH]), chance.choice(SERVICES), seconds=chance.uniform(0.0, 1.5))
+def _others(chance: Random, layout: Layout, without: Collection[Kind]) -> Iterator[Fault]:
+    """Kinds in turn, and of each kind the targets in turn."""
+    targets = {
+        Kind.FREEZE: _in_turn(chance, layout.targets),
+        Kind.REPLACE: _in_turn(chance, SERVICES),
+        Kind.RESTART: _in_turn(chance, layout.targets),
+        Kind.RESTART_ALL: _in_turn(chance, SERVICES),
+        Kind.CRASH_ALL: _in_turn(chance, SERVICES),
+        Kind.FULL_DISK: _in_turn(chance, layout.disks),
+        Kind.SLOW_DISKS: _in_turn(chance, ("",)),
+    }
+    kinds = [kind for kind in targets if kind not in without and (kind is not Kind.FULL_DISK or layout.disks)]
+    for name in _in_turn(chance, kinds):
+        kind = Kind(name)
+        yield Fault(
+            kind, next(targets[kind]), seconds=chance.uniform(0.0, 1.5 if kind in (Kind.RESTART_ALL, Kind.CRASH_ALL) else 0.3)
+        )

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from handoff.client import Services
@@ -22,6 +22,7 @@ from handoff.importing.settled import wait_until_settled
 from handoff.settings import Settings
 from handoff.stack.revival import DEATHS_MAX, WINDOW_SECONDS
 from tests.faults.plan import KAFKA, SERVICES
+from tests.faults.site import Site
 from tests.handoff.test_up import Up
 from tests.ports import free_port
 
@@ -36,8 +37,10 @@ REFUSED_SECONDS_MAX: Final = 10.0
 class Stack(Up):
     """A ``handoff up`` that is killed, frozen, replaced and restarted."""
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir)
+    def __init__(self, site: Site) -> None:
+        super().__init__(site.data_dir)
+        self.environment |= site.environment
+        self._site = site
         self.deaths: list[tuple[float, str]] = []
         self._seen = 0
         self._patience = threading.Event()  # never set: to wait for a moment
@@ -46,7 +49,7 @@ class Stack(Up):
     def settings(self) -> Settings:
         """The settings of this stack."""
         ports = {f"{name}_port": port for name, port in self.ports.items()}
-        return Settings(data_dir=self.data_dir, kafka=None, **ports)
+        return Settings(data_dir=self.data_dir, kafka=self._site.environment.get("HANDOFF_KAFKA"), **ports)
 
     # -------------------------------------------------------------------------------------- waiting
 
@@ -71,7 +74,7 @@ class Stack(Up):
 
     def await_ready(self) -> None:
         """Return when everything works."""
-        self.until(self.ready, READY_SECONDS_MAX, "ready")
+        self.until(lambda: self._site.whole() and self.ready(), READY_SECONDS_MAX, "ready")
 
     def settle(self, seconds: float = 120.0) -> None:
         """Return when everything that was published is reflected everywhere."""
@@ -87,15 +90,11 @@ class Stack(Up):
         return len(recent) >= DEATHS_MAX - 2
 
     def kill(self, name: str) -> int:
-        """kill -9 of a service or Kafka, as soon as there is one; answers with its process id."""
+        """kill -9 of a service or a server, as soon as there is one; answers with the id of its first process."""
         killed: list[int] = []
 
         def strike() -> bool:
-            pid = self._pid_if_known(name)
-            with suppress(ProcessLookupError):
-                if pid is not None:
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+            killed[:] = [pid for pid in self.pids_of(name) if self._send(pid, signal.SIGKILL)]
             return bool(killed)
 
         self.until(strike, TAKE_OVER_SECONDS_MAX, f"{name} is there to be killed")
@@ -105,16 +104,24 @@ class Stack(Up):
         """Return when a killed process was started again, though it is not ready yet."""
         self.until(lambda: self._pid_if_known(name) not in (None, killed), TAKE_OVER_SECONDS_MAX, f"{name} is started again")
 
+    def restart(self, name: str) -> None:
+        """Ask a process to end cleanly; it is started again as after any end."""
+        keeper = self._site.keepers.get(name)
+        pid = self.pids_of(name)[0]
+        self._send(pid, signal.SIGTERM if keeper is None else keeper.server.ends_by)
+        self.await_successor(name, pid)
+
     @contextmanager
     def frozen(self, name: str) -> Iterator[int]:
-        """SIGSTOP, and SIGCONT at the end."""
-        pid = self.pid(name)
-        os.kill(pid, signal.SIGSTOP)
+        """SIGSTOP of all processes of a service or a server, and SIGCONT at the end."""
+        pids = self.pids_of(name)
+        for pid in pids:
+            self._send(pid, signal.SIGSTOP)
         try:
-            yield pid
+            yield pids[0]
         finally:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            for pid in pids:
+                self._send(pid, signal.SIGCONT)
 
     def freeze(self, name: str) -> None:
         """A process stands still until its session is over, and goes on."""
@@ -152,14 +159,32 @@ class Stack(Up):
         finally:
             heir.kill()
 
+    def ends(self, name: str) -> int:
+        """How often a server that the stack stands on has ended."""
+        keeper = self._site.keepers.get(name)
+        return keeper.ends if keeper else 0
+
+    def troubles(self) -> dict[str, str]:
+        """The services that are not ready, and why."""
+        found = {name: self._trouble(name) for name in SERVICES}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    def _trouble(self, name: str) -> str:
+        try:
+            self.get(name, "/readyz")
+        except urllib.error.HTTPError as error:
+            with error:
+                return "; ".join(check["detail"] for check in json.load(error)["checks"] if not check["ok"])
+        except OSError as error:
+            return f"it does not answer: {error}"
+        return ""
+
     def crash(self) -> None:
-        """kill -9 of everything at once, the stack first, so that nothing is started again."""
+        """kill -9 of everything at once, the stack first, so that only the servers that it stands on are started again."""
         assert self.process is not None
-        pids = [pid for name in (*SERVICES, KAFKA) if (pid := self._pid_if_known(name))]
-        os.kill(self.process.pid, signal.SIGKILL)
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        pids = [pid for name in self._site.layout.targets for pid in self.pids_of(name)]
+        for pid in (self.process.pid, *pids):
+            self._send(pid, signal.SIGKILL)
         self.end(signal.SIGKILL)
 
     def stop(self) -> int:
@@ -167,8 +192,12 @@ class Stack(Up):
         return self.end(signal.SIGTERM)
 
     def start_anew(self, victim: str, seconds: float) -> None:
-        """Start the stack again, and kill a service while it starts."""
+        """Start the stack again, and kill a service while it starts. The servers that it stands on are waited for."""
         self.deaths, self._seen = [], 0
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not self._site.whole():
+            assert time.monotonic() < deadline, f"the servers are not back within {READY_SECONDS_MAX:g} s"
+            self._patience.wait(LOOK_SECONDS)
         before = self._pid_if_known(victim)
         failures: list[BaseException] = []
 
@@ -191,11 +220,26 @@ class Stack(Up):
 
     # --------------------------------------------------------------------------------------- inside
 
-    def _pid_if_known(self, name: str) -> int | None:
+    def pids_of(self, name: str) -> Sequence[int]:
+        """The process ids of a service or a server, the first one first; nothing where it is not started yet."""
+        keeper = self._site.keepers.get(name)
+        if keeper is not None:
+            return keeper.server.pids()
         try:
-            return self.pid(name)
+            return [self.pid(name)]
         except (OSError, ValueError):  # not started yet, or about to be written
-            return None
+            return []
+
+    def _pid_if_known(self, name: str) -> int | None:
+        return next(iter(self.pids_of(name)), None)
+
+    def _send(self, pid: int, number: int) -> bool:
+        """Send a signal; whether there was somebody to get it."""
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _count(self) -> None:
         for line in self.lines[self._seen :]:

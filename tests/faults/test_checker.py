@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from events.bus.database.sqlite import SQLite
 from events.bus.memory import drain
 from events.record import Message, Record
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, TOPICS
@@ -74,7 +75,7 @@ def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
     forecast.directories.refresh()
     forecast.settle()
     store, policy = lifecycle.store, lifecycle.policy
-    customers = gathering.customers_of(lifecycle.path)
+    customers = gathering.customers_of(store)
     records = {}
     for _, customer in customers:
         records[customer] = customer_view(read(store, customer, NOW, policy))
@@ -86,7 +87,7 @@ def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
         records=records,
         notifications=gathering.notifications(store),
         decisions=world.routing.log(),
-        letters={name: gathering.buried(folder / f"{name}.sqlite") for name in ("lifecycle", "routing", "forecast")},
+        letters={name: gathering.buried(SQLite(folder / f"{name}.sqlite")) for name in ("lifecycle", "routing", "forecast")},
         answers=[
             gathering.answer_of(path, asked, forecast.get(path, **asked))
             for path, asked in gathering.questions(BEGIN + NANOSECONDS)

@@ -36,7 +36,7 @@ class Tokenless(Store):
 class Unfenced(Tokenless):
     """And whose events take the next free number, whatever the worker believed it to be."""
 
-    def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> int:
+    def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> Sequence[int]:
         table = self._tables[shard].events_table_name
         last: dict[str, int] = {}
         numbered = []

@@ -15,6 +15,7 @@ from kafka.admin import NewTopic
 
 from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, prepare
+from handoff.broker.embedded import new_cluster_id
 from handoff.broker.java import find_java
 
 pytestmark = pytest.mark.kafka
@@ -138,6 +139,17 @@ def test_the_callers_properties_win(tmp_path: Path) -> None:
     with EmbeddedKafka(tmp_path, properties={"auto.create.topics.enable": "true"}) as kafka:
         publish(kafka.bootstrap, b"to a topic that nobody made")
         assert records(kafka.bootstrap) == [b"to a topic that nobody made"]
+
+
+def test_a_new_directory_belongs_to_the_cluster_that_is_named(tmp_path: Path) -> None:
+    name = new_cluster_id()
+    with EmbeddedKafka(tmp_path, cluster_id=name):
+        assert f"cluster.id={name}\n" in (tmp_path / "data" / "meta.properties").read_text()
+
+
+def test_it_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path, environment={**os.environ, "JAVA_TOOL_OPTIONS": "-Dhandoff.told=so"}) as kafka:
+        assert "Picked up JAVA_TOOL_OPTIONS: -Dhandoff.told=so" in kafka.log_file.read_text()
 
 
 def test_a_prepared_machine_starts_from_the_archive(tmp_path: Path) -> None:

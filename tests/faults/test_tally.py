@@ -1,0 +1,33 @@
+"""The table at the end of a run adds up."""
+
+from tests.faults.plan import Kind
+from tests.faults.tally import Tally, table
+
+
+def test_every_fault_is_counted_by_kind_and_target_and_summed_over_the_campaigns() -> None:
+    one, other = Tally(layout="sqlite", facts=1500, seconds=61.4), Tally(layout="postgres", facts=700, findings=2)
+    for target in ("kafka", "lifecycle", "kafka"):
+        one.killed(target)
+    other.killed("postgres")
+    one.happened(Kind.FREEZE, "routing")
+    other.happened(Kind.FREEZE, "postgres")
+    other.happened(Kind.FULL_DISK, "postgres")
+    assert [line.split() for line in table([one, other])] == [
+        ["sqlite", "postgres", "all"],
+        ["kill", "-9", "3", "1", "4"],
+        ["kafka", "2", "0", "2"],
+        ["lifecycle", "1", "0", "1"],
+        ["postgres", "0", "1", "1"],
+        ["freeze", "1", "1", "2"],
+        ["postgres", "0", "1", "1"],
+        ["routing", "1", "0", "1"],
+        ["full", "disk", "0", "1", "1"],
+        ["postgres", "0", "1", "1"],
+        ["facts", "published", "1,500", "700", "2,200"],
+        ["customers", "0", "0", "0"],
+        ["records", "in", "all", "topics", "0", "0", "0"],
+        ["dead", "letters", "0", "0", "0"],
+        ["answers", "0", "0", "0"],
+        ["seconds", "61", "0", "61"],
+        ["findings", "0", "2", "2"],
+    ]
