@@ -26,6 +26,7 @@ from handoff.commands import (
     imports,
     mass_change,
     process_map,
+    rebuild,
     send,
     status,
     statuses,
@@ -57,6 +58,7 @@ app.command()(customers.customers)
 app.add_typer(command.app, name="command")
 app.add_typer(mass_change.app, name="mass-change")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(rebuild.rebuild)
 app.command()(forecast.forecast)
 app.command()(explain.explain)
 app.command()(process_map.process_map)

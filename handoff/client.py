@@ -49,6 +49,10 @@ class Services:
         """The answer to a request that something be done."""
         return self._ask("POST", service, path, ANSWER_SECONDS_MAX, parameters=parameters, body=body)
 
+    def delete(self, service: ServiceName, path: str) -> Any:
+        """The answer to a request that something be ended."""
+        return self._ask("DELETE", service, path, ANSWER_SECONDS_MAX)
+
     def text(self, service: ServiceName, path: str, **parameters: Parameter) -> str:
         """The answer as it came, from a resource that may take its time: it reads the whole store."""
         return str(self._ask("GET", service, path, SLOW_SECONDS_MAX, parameters=parameters, read=lambda answer: answer.text))

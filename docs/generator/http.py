@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from docs.generator.json_schema import words
 from docs.generator.markdown import code, json_code, link, prose, table
 from events.bus.letters.office import Office
+from events.bus.rebuild.builder import Builder
 from services.forecast.api import create_app as forecast
 from services.forecast.domain import EXPLANATIONS
 from services.forecast.settings import Settings as ForecastSettings
@@ -22,17 +23,18 @@ _INTRODUCTION: Final = """# HTTP
 
 The services answer on loopback unless `HANDOFF_HOST` says otherwise: lifecycle on port 8081, routing on 8082, forecast on 8083.
 Whatever changes something comes through Kafka: what is posted is written there, and answered when Kafka has acknowledged it; what is done
-about dead letters is noted in the service's database first. There is no authentication: see [run in production](../how-to/run-in-production.md#security).
+about dead letters and rebuilds is noted in the service's database first. There is no authentication: see [run in production](../how-to/run-in-production.md#security).
 
 Errors are problem documents (RFC 9457, `application/problem+json`): `type` (always `about:blank`), `title`, `status`, `detail` in words,
 and for wrong parameters `errors`, a list of `parameter` and `detail`.
 
 | status | when |
 |---|---|
-| 202 | what was posted is in Kafka; what it comes to is found out a moment later |
+| 202 | what was posted is in Kafka; what it comes to is found out a moment later. A rebuild has begun, or is about to end |
 | 304 | the answer is the one whose `ETag` was sent in `If-None-Match` (forecast, process map, a customer's record and timeline, dead letters) |
 | 400 | a body is empty, incomplete, or not JSON |
-| 404 | there is no such customer, deal, dead letter or path |
+| 404 | there is no such customer, deal, dead letter, view or path |
+| 409 | the view is being made again already, or there is no rebuild to end |
 | 413, 415 | a body is too large, or of another content type |
 | 422 | a parameter is wrong, unknown or given twice, or nothing of a body can be accepted; `detail` says what would be right |
 | 503 | not ready (`/readyz`), the database cannot be asked, the directory was not read yet, too many wait for a process map, or Kafka does not acknowledge; where there is a `Retry-After`, the same may be sent again after so many seconds |
@@ -148,6 +150,17 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         )
         for act in ("replay", "drop")
     },
+    ("every view", "/v1/rebuilds"): "`views`, each as below.",
+    **{
+        ("every view", path): (
+            "`view`, `service`, `generation` (how often it was made again), `running`, and `rebuild`, the present one or the last, null"
+            " where there was none: `id`, `check`, `actor`, `worker`, `share`, `phase` (clearing, filling, comparing, done), `done` of"
+            " `total` records (rows, in a comparison), `per_second` and `eta_seconds` (null while they are not known), `begun_at`,"
+            " `ended_at`, `seconds`, `cancelled`, `outcome` (switched, equal, different, cancelled, failed, abandoned: its process"
+            " ended), `detail`, `difference` (null, or `table`, `key`, `column`, `live`, `made`)."
+        )
+        for path in ("/v1/rebuilds/{view}", "POST /v1/rebuilds", "DELETE /v1/rebuilds/{view}")
+    },
     ("routing", "/v1/assignments/{customer_id}"): (
         "`customer_id` and `assignments`, newest first, each as it was published:"
         " [crm.lead.assigned.v1](events.md#crmleadassignedv1) or [crm.lead.unassigned.v1](events.md#crmleadunassignedv1)."
@@ -161,6 +174,7 @@ def applications() -> Mapping[str, FastAPI]:
     nothing: Any = None
     registry = CollectorRegistry()
     office = Office(nothing, nothing, nothing, transient=(), now=time.time_ns)
+    builder = Builder(nothing, nothing, [], worker="", transient=())
     return {
         "lifecycle": lifecycle(
             *(nothing, nothing, nothing, registry),
@@ -169,7 +183,9 @@ def applications() -> Mapping[str, FastAPI]:
             office=office,
         ),
         "routing": routing(nothing, nothing, nothing, registry, office),
-        "forecast": forecast(nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns, office),
+        "forecast": forecast(
+            nothing, nothing, nothing, registry, ForecastSettings.model_construct(), time.time_ns, office, builder
+        ),
     }
 
 
@@ -178,6 +194,7 @@ def page() -> str:
     models: dict[str, Mapping[str, Any]] = {}
     apps = {name: app.openapi() for name, app in applications().items()}
     letters = [_route("every service", *each) for each in operations(apps["lifecycle"]) if each[1].startswith(_LETTERS)]
+    rebuilds = [_route("every view", *each) for each in operations(apps["forecast"]) if each[1].startswith(_REBUILDS)]
     sections = [_service(name, openapi, models) for name, openapi in apps.items()]
     rules = table(("rule", "explanation"), ((code(rule), text) for rule, text in EXPLANATIONS.items()))
     parts = [f"### {name}\n\n{_model(schema)}" for name, schema in sorted(models.items())]
@@ -188,6 +205,8 @@ def page() -> str:
             "## Dead letters\n\nThe same for every service, each with its own."
             " How to: [recover](../how-to/recover.md#dead-letters).\n",
             *letters,
+            "## Rebuilds\n\nThe same for every service that has views. How to: [recover](../how-to/recover.md#a-view-that-is-wrong).\n",
+            *rebuilds,
             f"## Rules of the forecast\n\nThe first that applies decides, in this order.\n\n{rules}",
             "## What answers are made of\n",
             *parts,
@@ -205,13 +224,17 @@ def operations(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
 def _service(name: str, openapi: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> str:
     schemas = openapi.get("components", {}).get("schemas", {})
     models |= {key: schema for key, schema in schemas.items() if key not in ("HTTPValidationError", "ValidationError")}
-    routes = [_route(name, *each) for each in operations(openapi) if each[1] not in _COMMON and not each[1].startswith(_LETTERS)]
+    own = [each for each in operations(openapi) if each[1] not in _COMMON and not each[1].startswith((_LETTERS, _REBUILDS))]
+    routes = [_route(name, *each) for each in own]
     common = ", ".join(code(path) for _, path, _ in operations(openapi) if path in _COMMON)
-    return "\n".join([f"## {name}\n\nBesides {common}, and {link('Dead letters')}:\n", *routes])
+    has_views = any(path.startswith(_REBUILDS) for _, path, _ in operations(openapi))
+    views = f", {link('Rebuilds')}" if has_views else ""
+    return "\n".join([f"## {name}\n\nBesides {common}{views}, and {link('Dead letters')}:\n", *routes])
 
 
 _COMMON: Final = ("/livez", "/readyz", "/metrics", "/v1/status")
 _LETTERS: Final = "/v1/dead-letters"
+_REBUILDS: Final = "/v1/rebuilds"
 
 
 def _route(service: str, method: str, path: str, operation: Mapping[str, Any]) -> str:

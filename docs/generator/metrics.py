@@ -11,10 +11,10 @@ from prometheus_client.core import Metric
 from docs.generator.dead_letters import ERRORS
 from docs.generator.markdown import code, table
 from events.bus.progress import Progress
-from services.forecast.inbound import Outcome
 from services.forecast.metrics import Metrics
 from services.forecast.metrics import StateCollector as ForecastState
 from services.forecast.store import Store
+from services.forecast.taking import Outcome
 from services.lifecycle.metrics import Counters as LifecycleCounters
 from services.lifecycle.metrics import StateCollector as LifecycleState
 from services.lifecycle.metrics import intake_counter

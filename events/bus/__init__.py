@@ -59,6 +59,19 @@ class Consumer(Protocol):
         """Leave the group and free everything."""
 
 
+class Reader(Protocol):
+    """Reads logs without a group, from wherever it is told, committed records only. Belongs to one thread."""
+
+    def read(self, place: TopicPartition, offset: int, records: int) -> tuple[Sequence[Record], int]:
+        """Up to so many records of a log from an offset on, and the offset to go on from (markers and gaps are passed over).
+
+        Fast where it goes on from there; nothing, and the same offset, where nothing more came within a moment.
+        """
+
+    def close(self) -> None:
+        """Free everything."""
+
+
 class Bus(Protocol):
     """A cluster of logs."""
 
@@ -74,6 +87,9 @@ class Bus(Protocol):
 
     def producer(self) -> Producer:
         """A new producer."""
+
+    def reader(self) -> Reader:
+        """A new reader. Connects when it is first asked."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has; ``LookupError`` where it does not exist."""

@@ -27,6 +27,8 @@ class Dialect(Struct, frozen=True):
 
     lock: str = ""
     """The statement, with {} for a table, after which no other transaction writes to the table before this one ends."""
+    share: str = ""
+    """What ends a query whose rows shall stay as they are until the transaction ends."""
     unanswered: tuple[type[Exception], ...] = ()
     """What is raised where the database may have committed, and could not say so."""
     wide_indexes: bool = True

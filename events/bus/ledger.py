@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 from msgspec import Struct
@@ -58,7 +58,7 @@ class Ledger:
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self._begin = begin
-        self._dialect = dialect
+        self.dialect: Final = dialect
         self._service = service
         self._identity = identity
         self.owner: Final = uuid.uuid4().hex
@@ -143,13 +143,23 @@ class Ledger:
                             (stream, number),
                         )
                     complete = True
-            except self._dialect.unanswered:
+            except self.dialect.unanswered:
                 if not (complete and moves and self._committed(moves)):
                     raise
             self.committed += 1
             self._next.update(moves)
             saved = dict(acknowledged)
             self._acknowledged = {s: n for s, n in self._acknowledged.items() if n != saved.get(s)}
+
+    @contextmanager
+    def beside(self) -> Iterator[Cursor]:
+        """A transaction of another thread that moves no position.
+
+        Where only one transaction writes at a time it waits here for its turn, and not within the database, where all that read
+        would wait behind it.
+        """
+        with nullcontext() if self.dialect.lock else self.lock, self._begin() as cursor:
+            yield cursor
 
     def _standing(self, holding: Collection[int], moves: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Of each partition number whose logs do not move anyway a log with its position: to be set to where it is."""
@@ -195,7 +205,7 @@ class Ledger:
                         (*place, following, self.owner),
                     )
                     return cursor.rowcount == 1
-            except self._dialect.unanswered:
+            except self.dialect.unanswered:
                 continue
         return False
 

@@ -21,6 +21,7 @@ from events.bus.ledger import Fenced
 from events.bus.letters.forgetting import Forgetting
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
+from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.record import TopicPartition
@@ -29,6 +30,7 @@ from services.forecast.api import create_app
 from services.forecast.directory import Directories, Refresher
 from services.forecast.inbound import GROUP, TOPICS, Inbound
 from services.forecast.metrics import Metrics, StateCollector
+from services.forecast.rebuilding import ForecastView
 from services.forecast.rehearsal import Rehearsal
 from services.forecast.settings import Settings
 from services.forecast.store import Store
@@ -87,15 +89,18 @@ def run(settings: Settings, listener: socket.socket) -> int:
     refresher = Refresher(directories, settings.directory_seconds)
     registry.register(StateCollector(store, loop.progress, code_version))
     forgetting = Forgetting(store.ledger.letters, settings.dead_letter_days, transient=TRANSIENT)
-    rehearsal = Rehearsal(store, worker.read)
+    rehearsal = Rehearsal(store, worker.taking.read)
     office = Office(store.ledger.letters, store.snapshot, rehearsal, transient=TRANSIENT, now=time.time_ns)
-    app = create_app(store, directories, loop.progress, registry, settings, time.time_ns, office)
+    instance = f"forecast-{settings.instance}"
+    view = ForecastView(bus, store.snapshot, worker.taking, TRANSIENT)
+    builder = Builder(store.ledger, store.snapshot, [view], worker=instance, transient=TRANSIENT)
+    app = create_app(store, directories, loop.progress, registry, settings, time.time_ns, office, builder)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    for thread in (http, refresher, watchdog, forgetting):
+    for thread in (http, refresher, watchdog, forgetting, builder):
         thread.start()
     try:
         loop.run()
@@ -106,6 +111,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         server.should_exit = True
         watchdog.stop()
         forgetting.stop()
+        builder.stop()
         refresher.stop()
         http.join(timeout=5)
         store.close()

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
-from events.web import dead_letters
+from events.bus.rebuild.builder import Builder
+from events.web import dead_letters, rebuilds
 from events.web.conditional import form_of, respond
 from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
@@ -29,10 +30,11 @@ def create_app(
     settings: Settings,
     clock: Callable[[], int],
     office: Office | None = None,
+    builder: Builder | None = None,
 ) -> FastAPI:
     """The application. It reads; whatever changes a figure comes through Kafka. ``clock``: nanoseconds since 1970.
 
-    Without an ``office`` there are no dead letters.
+    Without an ``office`` there are no dead letters, without a ``builder`` no rebuilds.
     """
     app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(once)])
     problems.install(app)
@@ -40,6 +42,8 @@ def create_app(
     app.include_router(health.router(store, directories, progress, registry))
     if office is not None:
         app.include_router(dead_letters.router(office))
+    if builder is not None:
+        app.include_router(rebuilds.router(builder))
     inquiry = Inquiry(store, directories, settings, clock)
 
     @app.get("/v1/pipeline", response_model=None, responses=_answers(Pipeline))

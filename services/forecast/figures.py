@@ -12,13 +12,15 @@ from typing import Any, Final, NamedTuple
 
 from events.bus.cursor import Cursor
 from events.bus.letters.keeping import waiting
+from events.bus.rebuild import SUFFIXES
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import Period
-from services.forecast.store import IN_FORCE, Moment, sliced
+from services.forecast.store import IN_FORCE, VIEW, Moment, sliced
 
 _HALF: Final = 32
 _LOW: Final = (1 << _HALF) - 1
 _CHUNK: Final = 250
+_STANDING: Final = "SELECT (SELECT coalesce(sum(next), 0) FROM position), live, generation FROM view_set WHERE name = ?"
 _AMOUNTS: Final = ("amount", "worst", "likely", "upside")
 
 STAGE: Final = "stage"
@@ -46,10 +48,12 @@ class Listed(NamedTuple):
 
 
 class Figures:
-    """One snapshot."""
+    """One snapshot: of the set of tables that is live in it. ``generation``: how often the view was made again."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
+        self._position, live, self.generation = self._rows(_STANDING, (VIEW,))[0]
+        self._set = SUFFIXES[live]
 
     def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         self._cursor.execute(query, parameters)
@@ -57,7 +61,7 @@ class Figures:
 
     def position(self) -> int:
         """How many records were taken in or passed over: grows with every one."""
-        return int(self._rows("SELECT coalesce(sum(next), 0) FROM position")[0][0])
+        return int(self._position)
 
     def positions(self) -> dict[str, int]:
         """The next offset of each log, ``crm.lifecycle.v1[0]`` for example."""
@@ -70,7 +74,7 @@ class Figures:
 
     def last_due(self, as_of: int) -> int:
         """The latest instant up to ``as_of`` at which anything became true. While it is the same, time has changed no figure."""
-        query = "SELECT coalesce(max(instant), 0) FROM boundary WHERE instant <= ?"
+        query = f"SELECT coalesce(max(instant), 0) FROM boundary{self._set} WHERE instant <= ?"
         return int(self._rows(query, (as_of,))[0][0])
 
     def segments(self, moment: Moment, by: str | None = None, period: Period | None = None) -> list[Segment]:
@@ -85,7 +89,8 @@ class Figures:
         grouped = {name: column for name, column in keys.items() if column is not None}
         amounts = _AMOUNTS[:1] if period is None else _AMOUNTS
         sums = ", ".join(f"CAST(sum({name} >> {_HALF}) AS BIGINT), CAST(sum({name} & {_LOW}) AS BIGINT)" for name in amounts)
-        deals = sliced("deal_history", ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts]), moment)
+        columns = ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts])
+        deals = sliced(f"deal_history{self._set}", columns, moment)
         rows = self._rows(
             f"SELECT {', '.join(name if name in grouped else 'NULL' for name in keys)}, count(*), count(*) - count(amount), {sums}"
             f" FROM {deals} GROUP BY {', '.join(grouped)}",
@@ -99,14 +104,14 @@ class Figures:
 
     def stages(self, moment: Moment) -> dict[str, str]:
         """The stage of every customer's record at a moment."""
-        rows = self._rows(f"SELECT * FROM {sliced('status_history', 'customer_id, stage', moment)}", moment._asdict())
+        rows = self._rows(f"SELECT * FROM {sliced(f'status_history{self._set}', 'customer_id, stage', moment)}", moment._asdict())
         return dict(rows)
 
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""
         column = GROUP_COLUMNS.get(by or "", "NULL")
         query = (
-            f"SELECT customer_id, deal_id, {column}, close_date, closed_at, {', '.join(Deal._fields)} FROM deal_history"
+            f"SELECT customer_id, deal_id, {column}, close_date, closed_at, {', '.join(Deal._fields)} FROM deal_history{self._set}"
             f" WHERE (customer_id, deal_id) > (:customer_id, :deal_id) AND {IN_FORCE} ORDER BY customer_id, deal_id LIMIT {_CHUNK}"
         )
         stages = self.stages(moment) if by == STAGE else {}
@@ -123,7 +128,7 @@ class Figures:
     def history(self, customer_id: str, deal_id: str, known_at: int) -> list[tuple[int, int, int, str]]:
         """A deal's states as known at an instant: valid_from, valid_to, recorded_from, image."""
         return self._rows(
-            "SELECT valid_from, valid_to, recorded_from, image FROM deal_history WHERE customer_id = ? AND deal_id = ?"
+            f"SELECT valid_from, valid_to, recorded_from, image FROM deal_history{self._set} WHERE customer_id = ? AND deal_id = ?"
             " AND recorded_from <= ? AND recorded_to > ? ORDER BY valid_from",
             (customer_id, deal_id, known_at, known_at),
         )
@@ -137,8 +142,8 @@ def _joined(halves: tuple[Any, ...]) -> Iterator[int]:
 class Segments:
     """Segments that were read before, for as long as they cannot have changed.
 
-    What holds at an instant changes by records alone, which move the position, and by the passing of a boundary. So what was
-    read at the same position, after the same boundary, is the same.
+    What holds at an instant changes by records alone, which move the position, by the passing of a boundary, and where the view is
+    made again. So what was read of the same generation at the same position, after the same boundary, is the same.
     """
 
     def __init__(self, most: int = 64) -> None:
@@ -149,7 +154,7 @@ class Segments:
     def of(self, figures: Figures, moment: Moment, by: str | None, period: Period | None = None) -> list[Segment]:
         """The snapshot's segments at a moment."""
         column = by if by in (STAGE, "quarter") else GROUP_COLUMNS.get(by or "")
-        key = (figures.position(), figures.last_due(moment.as_of), moment.known_at, column, period)
+        key = (figures.generation, figures.position(), figures.last_due(moment.as_of), moment.known_at, column, period)
         with self._lock:
             known = self._known.get(key)
         if known is None:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from events.bus import BusError
+from events.bus.letters.keeping import waiting
 from events.bus.progress import Progress
 from services.forecast.directory import Directories
 from services.forecast.figures import Figures
@@ -69,7 +70,7 @@ def checks(store: Store, directories: Directories, now: Progress) -> list[dict[s
     ]
     try:
         with store.snapshot() as cursor:
-            bugs = Figures(cursor).dead_letters().get("Bug", 0)
+            bugs = waiting(cursor).get("Bug", 0)
     except PersistenceError as error:
         return [*known, {"name": "database", "ok": False, "detail": f"it cannot be asked: {error}"}]
     return [

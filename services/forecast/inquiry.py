@@ -69,7 +69,8 @@ class Inquiry:
                 "position": position,
             }
             question = asked.model_dump_json()
-            tag = etag(type(asked).__name__, question, position, due, self._directories.position, reps.version, *more)
+            about = (figures.generation, position, due, self._directories.position, reps.version)
+            tag = etag(type(asked).__name__, question, *about, *more)
             yield View(figures, moment, reps, head, tag)
 
     def pipeline(self, view: View, query: PipelineQuery) -> Pipeline:

@@ -25,20 +25,20 @@ def fits(change: Change, customer: Customer) -> bool:
     return change.part == customer.parts + 1 and change.version == customer.version + 1
 
 
-def hold(cursor: Cursor, record: Record, change: Change, customer: Customer) -> None:
+def hold(cursor: Cursor, table: str, record: Record, change: Change, customer: Customer) -> None:
     """Keep a part for later."""
     cursor.execute(
-        "INSERT INTO held_part (customer_id, part, record) VALUES (?, ?, ?)",
+        f"INSERT INTO {table} (customer_id, part, record) VALUES (?, ?, ?)",
         (change.customer_id, change.part, msgpack.encode(record)),
     )
     customer.parts = change.part
 
 
-def release(cursor: Cursor, customer_id: str, customer: Customer) -> list[Record]:
+def release(cursor: Cursor, table: str, customer_id: str, customer: Customer) -> list[Record]:
     """The parts that are held of a customer, in order; they are held no longer."""
-    cursor.execute("SELECT record FROM held_part WHERE customer_id = ? ORDER BY part", (customer_id,))
+    cursor.execute(f"SELECT record FROM {table} WHERE customer_id = ? ORDER BY part", (customer_id,))
     records = [msgpack.decode(row[0], type=Record) for row in cursor.fetchall()]
-    cursor.execute("DELETE FROM held_part WHERE customer_id = ?", (customer_id,))
+    cursor.execute(f"DELETE FROM {table} WHERE customer_id = ?", (customer_id,))
     customer.parts = 0
     return records
 

@@ -7,11 +7,13 @@ after it was; once one was, what it said is missing until the view is made anew.
 from collections.abc import Callable
 
 from events.bus.letters.office import Verdict
+from events.bus.rebuild import sets
 from events.codec import Undecodable
 from events.record import Record
-from services.forecast import parts, view
-from services.forecast.inbound import Arrival
-from services.forecast.store import Store
+from services.forecast import parts
+from services.forecast.store import VIEW, Store
+from services.forecast.taking import Arrival
+from services.forecast.view import PROJECTIONS
 
 
 class Rehearsal:
@@ -27,7 +29,8 @@ class Rehearsal:
         if isinstance(change, Undecodable):
             return Verdict("refused", "Undecodable", change.reason, change.path)
         with self._store.snapshot() as cursor:
-            customer = view.load(cursor, [change.customer_id])[change.customer_id]
+            live = PROJECTIONS[sets.to_read(cursor, VIEW).live]
+            customer = live.load(cursor, [change.customer_id])[change.customer_id]
         if change.version > customer.version:
             if parts.fits(change, customer) or change.part == 1:
                 return Verdict("accepted")
@@ -36,6 +39,6 @@ class Rehearsal:
             return Verdict("repeated", reason="this version was taken in")
         reason = (
             f"version {customer.version} of {change.customer_id!r} came since: an earlier one cannot be added any more;"
-            " make the view anew"
+            " make the view again (handoff rebuild forecast)"
         )
         return Verdict("refused", "Overtaken", reason, "$.version")

@@ -4,6 +4,9 @@ Both histories are bitemporal. A row says: from ``valid_from`` to ``valid_to`` (
 known from ``recorded_from`` to ``recorded_to`` (the log's time). Intervals contain their beginning and not their end, and
 ``FOREVER`` is the end of what still holds. So one condition, :data:`IN_FORCE`,
 answers for now and for any past instant.
+
+There are two sets of these tables (:mod:`events.bus.rebuild`): one is live, in the other the view is made again. What a
+set's tables are called ends with its suffix.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +18,7 @@ from events.bus.cursor import Cursor
 from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Ledger
+from events.bus.rebuild import SUFFIXES, Table, jobs, sets
 from services.forecast.domain import Deal
 from services.forecast.periods import FOREVER, business_day
 
@@ -46,40 +50,50 @@ SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")
 DEAL_COLUMNS: Final = (*Deal._fields, "close_date", "closed_at", "image")
 STATUS_COLUMNS: Final = ("stage", "name", "probability")
 
+VIEW: Final = "forecast"
+"""The name of the view that all these tables are."""
 _TABLES: Final = (
-    """CREATE TABLE IF NOT EXISTS deal_history (
+    """CREATE TABLE IF NOT EXISTS deal_history{set} (
         customer_id TEXT NOT NULL, deal_id TEXT NOT NULL,
         valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL, recorded_from BIGINT NOT NULL, recorded_to BIGINT NOT NULL,
         state TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, currency TEXT,
         amount BIGINT, worst BIGINT, likely BIGINT, upside BIGINT, day TEXT,
         owner TEXT, product TEXT, source TEXT, region TEXT, close_date TEXT, closed_at BIGINT, image TEXT NOT NULL,
         PRIMARY KEY (customer_id, deal_id, valid_from, recorded_from))""",
-    """CREATE TABLE IF NOT EXISTS status_history (
+    """CREATE TABLE IF NOT EXISTS status_history{set} (
         customer_id TEXT NOT NULL,
         valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL, recorded_from BIGINT NOT NULL, recorded_to BIGINT NOT NULL,
         stage TEXT NOT NULL, name TEXT NOT NULL, probability INTEGER NOT NULL,
         PRIMARY KEY (customer_id, valid_from, recorded_from)) WITHOUT ROWID""",
     # Every instant at which a figure may change by the passing of business time alone.
-    "CREATE TABLE IF NOT EXISTS boundary (instant BIGINT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS boundary{set} (instant BIGINT PRIMARY KEY) WITHOUT ROWID",
     # The last version taken in of every customer; parts: how many parts of an unfinished message are held.
-    """CREATE TABLE IF NOT EXISTS customer (
+    """CREATE TABLE IF NOT EXISTS customer{set} (
         customer_id TEXT PRIMARY KEY,
         version BIGINT NOT NULL, recorded_at BIGINT NOT NULL, parts INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS held_part (
+    """CREATE TABLE IF NOT EXISTS held_part{set} (
         customer_id TEXT NOT NULL, part INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (customer_id, part)) WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
+_SETTING: Final = "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _SLICES: Final = {
     "deal_history": ("customer_id", *Deal._fields),
     "status_history": ("stage",),
 }
 """What totals need besides the times: where an index can have it all, they are read from it alone, past the images."""
 _KEY: Final = ("customer_id", "deal_id", "valid_from", "recorded_from")
+TABLES: Final[tuple[Table, ...]] = (
+    Table("deal_history", _KEY, ("valid_to", "recorded_to", *DEAL_COLUMNS)),
+    Table("status_history", ("customer_id", "valid_from", "recorded_from"), ("valid_to", "recorded_to", *STATUS_COLUMNS)),
+    Table("boundary", ("instant",), ()),
+    Table("customer", ("customer_id",), ("version", "recorded_at", "parts")),
+    Table("held_part", ("customer_id", "part"), ("record",)),
+)
+"""All tables of the view, with all their columns."""
 _CLOSED_AFTER: Final = (
-    f"SELECT {', '.join(_KEY)}, closed_at FROM deal_history WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)"
+    f"SELECT {', '.join(_KEY)}, closed_at FROM deal_history{{set}} WHERE ({', '.join(_KEY)}) > (?, ?, ?, ?)"
     f" AND state <> 'open' AND closed_at IS NOT NULL ORDER BY {', '.join(_KEY)} LIMIT 5000"
 )
-_SET_DAY: Final = f"UPDATE deal_history SET day = ? WHERE {' AND '.join(f'{name} = ?' for name in _KEY)}"
+_SET_DAY: Final = f"UPDATE deal_history{{set}} SET day = ? WHERE {' AND '.join(f'{name} = ?' for name in _KEY)}"
 
 
 class Store:
@@ -96,11 +110,22 @@ class Store:
         with self._database.prepare():
             dialect = self._database.dialect
             with self.begin() as cursor:
-                for table in _TABLES:
-                    cursor.execute(table)
-                for table, more in _SLICES.items():
-                    columns = ("recorded_to", "valid_to", "valid_from", "recorded_from", *(more if dialect.wide_indexes else ()))
-                    cursor.execute(f"CREATE INDEX IF NOT EXISTS {table}_slice ON {table} ({', '.join(columns)})")
+                cursor.execute(_SETTING)
+                for suffix in SUFFIXES:
+                    for table in _TABLES:
+                        cursor.execute(table.format(set=suffix))
+                    for table, more in _SLICES.items():
+                        name = f"{table}{suffix}"
+                        columns = (
+                            "recorded_to",
+                            "valid_to",
+                            "valid_from",
+                            "recorded_from",
+                            *(more if dialect.wide_indexes else ()),
+                        )
+                        cursor.execute(f"CREATE INDEX IF NOT EXISTS {name}_slice ON {name} ({', '.join(columns)})")
+                sets.prepare(cursor, [VIEW])
+                jobs.prepare(cursor)
             self.ledger: Final = Ledger(
                 self.begin, service="forecast", code_version=code_version, identity=identity, dialect=dialect
             )
@@ -111,10 +136,8 @@ class Store:
             cursor.execute("SELECT value FROM setting WHERE name = 'time_zone'")
             if cursor.fetchone() == (str(zone),):
                 return
-            place: tuple[Any, ...] = ("", "", 0, 0)
-            while rows := _closed_after(cursor, place):
-                cursor.executemany(_SET_DAY, [(business_day(closed_at, zone), *key) for *key, closed_at in rows])
-                place = rows[-1][:-1]
+            for suffix in SUFFIXES:
+                _adopt(cursor, suffix, zone)
             cursor.execute(
                 "INSERT INTO setting (name, value) VALUES ('time_zone', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (str(zone),),
@@ -125,7 +148,14 @@ class Store:
         self._database.close()
 
 
-def _closed_after(cursor: Cursor, place: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _adopt(cursor: Cursor, suffix: str, zone: tzinfo) -> None:
+    place: tuple[Any, ...] = ("", "", 0, 0)
+    while rows := _closed_after(cursor, suffix, place):
+        cursor.executemany(_SET_DAY.format(set=suffix), [(business_day(closed_at, zone), *key) for *key, closed_at in rows])
+        place = rows[-1][:-1]
+
+
+def _closed_after(cursor: Cursor, suffix: str, place: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Some states in which deals are closed, with their instants, from the one after a place on."""
-    cursor.execute(_CLOSED_AFTER, place)
+    cursor.execute(_CLOSED_AFTER.format(set=suffix), place)
     return cursor.fetchall()

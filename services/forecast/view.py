@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from events.bus.cursor import Cursor
+from events.bus.rebuild import SUFFIXES
 from services.forecast.changes import Change, Rewrite
 from services.forecast.periods import FOREVER
 from services.forecast.store import DEAL_COLUMNS, SPAN, STATUS_COLUMNS
@@ -81,36 +82,44 @@ class History:
         cursor.execute(self._supersede, (recorded, *row))
 
 
-DEALS: Final = History("deal_history", ("customer_id", "deal_id"), DEAL_COLUMNS)
-STATUSES: Final = History("status_history", ("customer_id",), STATUS_COLUMNS)
+class Projection:
+    """The view in one of the two sets of tables, by its suffix."""
+
+    def __init__(self, suffix: str) -> None:
+        self.deals: Final = History(f"deal_history{suffix}", ("customer_id", "deal_id"), DEAL_COLUMNS)
+        self.statuses: Final = History(f"status_history{suffix}", ("customer_id",), STATUS_COLUMNS)
+        self.held: Final = f"held_part{suffix}"
+        self._load = f"SELECT version, recorded_at, parts FROM customer{suffix} WHERE customer_id = ?"
+        self._save = (
+            f"INSERT INTO customer{suffix} (customer_id, version, recorded_at, parts) VALUES (?, ?, ?, ?) ON CONFLICT (customer_id)"
+            " DO UPDATE SET version = excluded.version, recorded_at = excluded.recorded_at, parts = excluded.parts"
+        )
+        self._bound = f"INSERT INTO boundary{suffix} (instant) VALUES (?) ON CONFLICT DO NOTHING"
+
+    def apply(self, cursor: Cursor, change: Change, customer: Customer) -> None:
+        """Write what a change that was not seen before brings about."""
+        # Lifecycle's clock never goes back for a customer; if it did, an interval would end before it began.
+        customer.recorded_at = max(customer.recorded_at, change.recorded_at)
+        if change.status is not None:
+            customer.instants += self.statuses.rewrite(cursor, change.status, customer.recorded_at)
+        for deal in change.deals:
+            customer.instants += self.deals.rewrite(cursor, deal, customer.recorded_at)
+
+    def load(self, cursor: Cursor, customer_ids: Iterable[str]) -> dict[str, Customer]:
+        """How far these customers are; a new one is at no version."""
+        found = {}
+        for customer_id in customer_ids:
+            cursor.execute(self._load, (customer_id,))
+            row = cursor.fetchone()
+            found[customer_id] = Customer(*row) if row else Customer()
+        return found
+
+    def save(self, cursor: Cursor, customers: dict[str, Customer]) -> None:
+        """Keep how far these customers are, and every instant at which a figure may change by the passing of time alone."""
+        cursor.executemany(self._save, [(customer_id, c.version, c.recorded_at, c.parts) for customer_id, c in customers.items()])
+        instants = sorted({instant for customer in customers.values() for instant in customer.instants})
+        cursor.executemany(self._bound, [(instant,) for instant in instants])
 
 
-def apply(cursor: Cursor, change: Change, customer: Customer) -> None:
-    """Write what a change that was not seen before brings about."""
-    # Lifecycle's clock never goes back for a customer; if it did, an interval would end before it began.
-    customer.recorded_at = max(customer.recorded_at, change.recorded_at)
-    if change.status is not None:
-        customer.instants += STATUSES.rewrite(cursor, change.status, customer.recorded_at)
-    for deal in change.deals:
-        customer.instants += DEALS.rewrite(cursor, deal, customer.recorded_at)
-
-
-def load(cursor: Cursor, customer_ids: Iterable[str]) -> dict[str, Customer]:
-    """How far these customers are; a new one is at no version."""
-    found = {}
-    for customer_id in customer_ids:
-        cursor.execute("SELECT version, recorded_at, parts FROM customer WHERE customer_id = ?", (customer_id,))
-        row = cursor.fetchone()
-        found[customer_id] = Customer(*row) if row else Customer()
-    return found
-
-
-def save(cursor: Cursor, customers: dict[str, Customer]) -> None:
-    """Keep how far these customers are, and every instant at which a figure may change by the passing of time alone."""
-    cursor.executemany(
-        "INSERT INTO customer (customer_id, version, recorded_at, parts) VALUES (?, ?, ?, ?) ON CONFLICT (customer_id)"
-        " DO UPDATE SET version = excluded.version, recorded_at = excluded.recorded_at, parts = excluded.parts",
-        [(customer_id, c.version, c.recorded_at, c.parts) for customer_id, c in customers.items()],
-    )
-    instants = sorted({instant for customer in customers.values() for instant in customer.instants})
-    cursor.executemany("INSERT INTO boundary (instant) VALUES (?) ON CONFLICT DO NOTHING", [(instant,) for instant in instants])
+PROJECTIONS: Final = tuple(map(Projection, SUFFIXES))
+"""The view in each set."""

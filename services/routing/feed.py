@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from events.bus import Assigned, Bus, Producer, Revoked
+from events.bus import Assigned, Bus, Producer, Reader, Revoked
 from events.bus.claims import starts
 from events.bus.database import TRANSIENT
 from events.bus.loop import Loop
@@ -99,6 +99,9 @@ class FedBus:
 
     def producer(self) -> Producer:
         return self._bus.producer()
+
+    def reader(self) -> Reader:
+        return self._bus.reader()
 
     def partitions(self, topic: str) -> int:
         return self._bus.partitions(topic)

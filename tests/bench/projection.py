@@ -81,7 +81,7 @@ def fold_rows(folder: Path, facts: int, rounds: int) -> Iterator[Comparison]:
 
 def _folding(worker: Inbound, batches: Sequence[Sequence[Record]]) -> Steps:
     """The steps that fold messages that are read beforehand."""
-    read = [[worker.read(record) for record in batch] for batch in batches]
+    read = [[worker.taking.read(record) for record in batch] for batch in batches]
     return [partial(worker.take_in, arrivals) for arrivals in read]
 
 

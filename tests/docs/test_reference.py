@@ -90,9 +90,9 @@ def test_every_command_is_found() -> None:
 
 def test_every_route_and_parameter_is_listed() -> None:
     page = written("http.md")
-    letters = page.split("\n## Dead letters\n")[1].split("\n## ")[0]
+    shared = "".join(page.split(f"\n## {part}\n")[1].split("\n## ")[0] for part in ("Dead letters", "Rebuilds"))
     for service, app in applications().items():
-        section = page.split(f"\n## {service}\n")[1].split("\n## ")[0] + letters
+        section = page.split(f"\n## {service}\n")[1].split("\n## ")[0] + shared
         routes = list(operations(app.openapi()))
         assert routes
         for method, path, operation in routes:

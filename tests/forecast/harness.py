@@ -16,6 +16,8 @@ from events.bus.cursor import Cursor
 from events.bus.database import TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
+from events.bus.rebuild import sets
+from events.bus.rebuild.builder import Builder
 from events.codec import encode
 from events.facts import Stage
 from events.published import (
@@ -39,8 +41,9 @@ from services.forecast.directory import Directories
 from services.forecast.inbound import GROUP, Inbound
 from services.forecast.inbound import TOPICS as INPUTS
 from services.forecast.metrics import Metrics, StateCollector
+from services.forecast.rebuilding import ForecastView
 from services.forecast.settings import Settings
-from services.forecast.store import Store
+from services.forecast.store import TABLES, VIEW, Store
 
 SHARDS = 4
 CAUSE = Cause(source="crm", id="fact-1", type="crm.opportunity.created.v1")
@@ -117,6 +120,8 @@ class Forecast:
             lambda offset: self.bus.read(DIRECTORY.name, offset), lambda: self.bus.end_offsets([place])[place]
         )
         self.directories.refresh()
+        view = ForecastView(self.bus, self.store.snapshot, self.worker.taking, TRANSIENT, records_a_step=3, left_max=2)
+        self.builder = Builder(self.store.ledger, self.store.snapshot, [view], worker="forecast-1", transient=TRANSIENT)
         self.registry.register(StateCollector(self.store, self.loop.progress, "test"))
         self._http: TestClient | None = None
 
@@ -128,7 +133,9 @@ class Forecast:
         if self._http is None:
             clock = lambda: parse_instant(self.now)  # noqa: E731
             self._http = TestClient(
-                create_app(self.store, self.directories, self.loop.progress, self.registry, self.settings, clock)
+                create_app(
+                    self.store, self.directories, self.loop.progress, self.registry, self.settings, clock, builder=self.builder
+                )
             )
         return self._http
 
@@ -227,9 +234,15 @@ class Forecast:
         return list(csv.DictReader(io.StringIO(response.text)))
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Both histories, row by row."""
+        """The live view, table by table and row by row."""
         with self.store.snapshot() as cursor:
-            return {table: _sorted_rows(cursor, table) for table in ("deal_history", "status_history", "customer")}
+            live = sets.to_read(cursor, VIEW).live
+            return {table.name: _sorted_rows(cursor, table.of(live)) for table in TABLES}
+
+    def rows_of(self, number: int) -> int:
+        """How many rows a set of tables has."""
+        with self.store.snapshot() as cursor:
+            return sum(len(_sorted_rows(cursor, table.of(number))) for table in TABLES)
 
 
 def _sorted_rows(cursor: Cursor, table: str) -> list[tuple[Any, ...]]:

@@ -178,12 +178,13 @@ def _play(forecast: Forecast, published: Sequence[Published], batches: Sequence[
                 forecast.publish(*batch)
                 forecast.settle()
         assert forecast.ledger.dead_letters() == {}
-        _equal(forecast, published)
+        assert_equal(forecast, published)
     finally:
         forecast.close()
 
 
-def _equal(forecast: Forecast, published: Sequence[Published]) -> None:
+def assert_equal(forecast: Forecast, published: Sequence[Published]) -> None:
+    """The view is what the messages say together, at every moment."""
     naive = Naive(published)
     segments = Segments()
     for moment, by in zip(moments(published), itertools.cycle(("stage", "rep", "product", "quarter", None)), strict=False):

@@ -12,8 +12,8 @@ from events.record import Message
 from events.topics import LIFECYCLE
 from events.values import parse_instant
 from services.forecast.api import create_app
-from services.forecast.inbound import Arrival
 from services.forecast.rehearsal import Rehearsal
+from services.forecast.taking import Arrival
 from tests.forecast.harness import NOW, Forecast, change, image
 
 DAY = "2017-05-01T09:00:00Z"
@@ -24,7 +24,7 @@ def http(forecast: Forecast) -> TestClient:
     office = Office(
         forecast.ledger.letters,
         forecast.store.snapshot,
-        Rehearsal(forecast.store, forecast.worker.read),
+        Rehearsal(forecast.store, forecast.worker.taking.read),
         transient=TRANSIENT,
         now=lambda: parse_instant(NOW),
     )
@@ -89,7 +89,7 @@ def test_what_a_later_version_has_overtaken_is_not_replayed(forecast: Forecast, 
     mend()
     (told,) = replay(http)["letters"]
     assert (told["done"], told["verdict"]["error"]) == (None, "Overtaken")
-    assert told["verdict"]["reason"].endswith("make the view anew")
+    assert told["verdict"]["reason"].endswith("make the view again (handoff rebuild forecast)")
 
 
 def test_what_cannot_be_read_or_lacks_its_beginning_is_refused_again(forecast: Forecast, http: TestClient) -> None:
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_or_lacks_its_beginning_is_refused_again(forecast: F
     told = replay(http)["letters"]
     assert {(each["done"], each["verdict"]["error"]) for each in told} == {(None, "Undecodable"), (None, "Overtaken")}
     later = forecast.deals("beta", change("opportunity:1", (DAY, image(1))), part=3, parts=3)
-    assert Rehearsal(forecast.store, forecast.worker.read)(forecast.publish(later)[0]).error == "IncompleteMessage"
+    assert Rehearsal(forecast.store, forecast.worker.taking.read)(forecast.publish(later)[0]).error == "IncompleteMessage"
 
 
 def test_a_replay_of_another_service_is_passed_over(forecast: Forecast) -> None:

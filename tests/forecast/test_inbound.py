@@ -97,7 +97,7 @@ def test_a_crash_before_the_commit_writes_nothing(forecast: Forecast) -> None:
     before, position = forecast.dump(), forecast.get("/v1/status")["position"]
     record = forecast.deal("acme", "opportunity:2", (DAY, image(1)))
     with pytest.raises(KeyboardInterrupt), forecast.ledger.transaction([record]) as cursor:  # noqa: PT012
-        view.save(cursor, {"acme": view.Customer(9, 9, 0)})
+        view.PROJECTIONS[0].save(cursor, {"acme": view.Customer(9, 9, 0)})
         raise KeyboardInterrupt
     assert (forecast.dump(), forecast.get("/v1/status")["position"]) == (before, position)
     forecast.settle()

@@ -5,20 +5,22 @@ log has answered, a cache that is filled before the commit, a projection that ha
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from events.bus.cursor import Cursor
 from events.bus.database import Database
-from events.bus.ledger import Outgoing
+from events.bus.ledger import Ledger, Outgoing
 from events.bus.letters import DeadLetter
 from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 from services.forecast.changes import Change
-from services.forecast.inbound import Arrival, Outcome
 from services.forecast.inbound import Inbound as ForecastInbound
-from services.forecast.view import Customer
+from services.forecast.metrics import Metrics
+from services.forecast.taking import Arrival, Outcome, Taking
+from services.forecast.view import Customer, Projection
 from services.lifecycle.inbound import Inbound as LifecycleInbound
 from services.routing.domain.story import Customer as DeskCustomer
 from services.routing.domain.story import Event, State
@@ -102,10 +104,25 @@ class FillsCacheFirst(LifecycleInbound):
 class Forgetful(ForecastInbound):
     """No version was ever seen: a message that comes again is taken in again."""
 
-    def _take(self, cursor: Cursor, arrival: Arrival, customers: Mapping[str, Customer], letters: list[DeadLetter]) -> Outcome:
+    def __init__(self, ledger: Ledger, metrics: Metrics, zone: tzinfo) -> None:
+        super().__init__(ledger, metrics, zone)
+        self.taking = ForgetfulTaking(zone)
+
+
+class ForgetfulTaking(Taking):
+    """What it takes in by."""
+
+    def _take(
+        self,
+        cursor: Cursor,
+        projection: Projection,
+        arrival: Arrival,
+        customers: Mapping[str, Customer],
+        letters: list[DeadLetter],
+    ) -> Outcome:
         if isinstance(arrival.change, Change):
             customers[arrival.change.customer_id].version = -1
-        return super()._take(cursor, arrival, customers, letters)
+        return super()._take(cursor, projection, arrival, customers, letters)
 
 
 class UnfencedRouting(RoutingStore):

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Revoked
+from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Reader, Revoked
 from events.bus.cursor import Cursor
 from events.bus.database import Database, EventTable
 from events.bus.letters.office import Office
@@ -162,6 +162,9 @@ class BorderBus:
 
     def producer(self) -> Producer:
         return BorderProducer(self._bus.producer(), self._border)
+
+    def reader(self) -> Reader:
+        return self._bus.reader()
 
     def partitions(self, topic: str) -> int:
         return self._bus.partitions(topic)

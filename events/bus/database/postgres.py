@@ -125,7 +125,9 @@ class Postgres:
     """A schema of a PostgreSQL database (``events.bus.database.Database``)."""
 
     def __init__(self, url: str, schema: str) -> None:
-        self.dialect = Dialect(lock="LOCK TABLE {} IN EXCLUSIVE MODE", unanswered=(OperationalError,), wide_indexes=False)
+        self.dialect = Dialect(
+            lock="LOCK TABLE {} IN EXCLUSIVE MODE", share=" FOR SHARE", unanswered=(OperationalError,), wide_indexes=False
+        )
         self._schema = schema
         self._connections = Connections(url, schema)
 

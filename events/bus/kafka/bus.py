@@ -15,6 +15,7 @@ from events.bus.kafka.clients import addresses, answers, connect
 from events.bus.kafka.cluster import Cluster
 from events.bus.kafka.consumer import CLOSE_MS, READER_SETTINGS, GroupConsumer, record_of
 from events.bus.kafka.producer import IdempotentProducer
+from events.bus.kafka.reader import LogReader
 from events.record import Record, TopicPartition
 
 READ_SECONDS_MAX: Final = 30.0
@@ -54,6 +55,9 @@ class KafkaBus:
 
     def producer(self) -> IdempotentProducer:
         return IdempotentProducer(self._cluster, self._bootstrap, self._settings)
+
+    def reader(self) -> LogReader:
+        return LogReader(self._bootstrap, self._settings)
 
     def partitions(self, topic: str) -> int:
         return self._cluster.describe(topic).partitions

@@ -56,15 +56,18 @@ class MemoryBus:
     def consumer(
         self, group: str, topics: Sequence[str], assigned: Assigned, revoked: Revoked, instance: str | None = None
     ) -> MemoryConsumer:
-        self._answer()
+        self.answer()
         for topic in topics:
             self.partitions(topic)
         members = self._groups.setdefault(group, Group(self.partitions))
         return MemoryConsumer(self, members, topics, assigned=assigned, revoked=revoked, instance=instance)
 
     def producer(self, partitioner: Partitioner = murmur2) -> MemoryProducer:
-        self._answer()
+        self.answer()
         return MemoryProducer(self, partitioner)
+
+    def reader(self) -> "MemoryReader":
+        return MemoryReader(self)
 
     def partitions(self, topic: str) -> int:
         if topic not in self._logs:
@@ -72,22 +75,22 @@ class MemoryBus:
         return len(self._logs[topic])
 
     def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._answer()
+        self.answer()
         return {place: self.log(place).stable for place in places}
 
     def begin_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._answer()
+        self.answer()
         return {place: self.log(place).begin for place in places}
 
     def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
-        self._answer()
+        self.answer()
         if (partitions := self.partitions(topic)) != 1:
             raise ValueError(f"{topic} has {partitions} partitions: only a topic with one can be read as a whole")
         log = self.log(TopicPartition(topic, 0))
         return log.read(max(offset, log.begin), log.end)[0]
 
     def identity(self, topic: str) -> str:
-        self._answer()
+        self.answer()
         self.partitions(topic)
         return f"memory/{topic}-{self._made[topic]}"
 
@@ -152,10 +155,25 @@ class MemoryBus:
         """Draw from another seed from here on, so that a step of a simulation does not depend on how much was drawn before it."""
         self.random = None if seed is None else Random(seed)  # noqa: S311 - reproducible, not secret
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Raises ``BusError`` while nothing answers."""
         if self.away:
             raise BusError("the memory bus is away")
 
     def _tick(self) -> int:
         self._ticks += 1
         return self._ticks
+
+
+class MemoryReader:
+    """Reads any log (``events.bus.Reader``)."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+
+    def read(self, place: TopicPartition, offset: int, records: int) -> tuple[Sequence[Record], int]:
+        self._bus.answer()
+        return self._bus.log(place).read(offset, records)
+
+    def close(self) -> None:
+        return
