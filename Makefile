@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults properties simulate bench bench-long check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties simulate soak soak-page bench bench-long check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +40,19 @@ SEEDS ?= 2000
 simulate: $(STAMP) ## All three services in memory, whatever happens decided by one seed each: make simulate SEEDS=2000 SEED=1
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
+MINUTES ?= 60
+RATE ?= 500
+soak: $(STAMP) ## An hour at 500 facts a second: memory, handles, lag and latency flat? make soak MINUTES=60 RATE=500 SEED=1 NOTE="…"
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --rate $(RATE) $(if $(SEED),--seed $(SEED)) $(if $(NOTE),--note "$(NOTE)")
+
+soak-page: $(STAMP) ## Make docs/soak.md and its picture of soak.json, which make soak wrote
+	@$(BIN)/python -m tests.soak.page soak.json
+
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench
 
-bench-long: $(STAMP) ## What bench leaves out, because it takes minutes: memory over a million customers
-	@$(BIN)/python -m tests.bench --only memory --json bench-long.json
+bench-long: $(STAMP) ## What bench leaves out, because it takes minutes: memory over a million customers, workers that die, two of them
+	@$(BIN)/python -m tests.bench --only memory workers --json bench-long.json
 
 check: $(STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy

@@ -1,5 +1,6 @@
 """Run lifecycle: the only place that constructs. The loop has the main thread, HTTP another; an error ends the process."""
 
+import gc
 import logging
 import os
 import signal
@@ -132,6 +133,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
     for thread in (publisher, runner, http, watchdog, looking, forgetting):
         thread.start()
+    gc.freeze()  # what is there now lives as long as the process: the garbage collector need not go through it again and again
     try:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:

@@ -32,6 +32,7 @@ from tests.bench.memory import memory_rows
 from tests.bench.postgres import postgres_rows
 from tests.bench.projection import fold_rows
 from tests.bench.result import Comparison, Row
+from tests.bench.workers import workers_rows
 
 BROKEN: Final = 2
 INTERRUPTED: Final = 130
@@ -108,6 +109,10 @@ def _memory(bench: Bench) -> Iterator[Row]:
     return memory_rows(bench.folder("memory"), memory.WARM + 20_000 if bench.quick else memory.CUSTOMERS)
 
 
+def _workers(bench: Bench) -> Iterator[Row]:
+    return workers_rows(bench.folder("workers"), bench.rounds, bench.facts)
+
+
 def _latency(bench: Bench) -> Iterator[Row]:
     return latency_rows(bench.installation().settings.bootstrap, bench.seconds, bench.rounds)
 
@@ -137,7 +142,7 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "footprint": _footprint,
 }
 """What is measured, in this order: with the whole stack idle beside it, nothing in this process would be measured alone."""
-LONG: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {"memory": _memory}
+LONG: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {"memory": _memory, "workers": _workers}
 """What takes too long to be measured unless it is asked for."""
 
 

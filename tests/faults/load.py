@@ -85,19 +85,23 @@ def items(
     at_a_time: int = CUSTOMERS_AT_A_TIME,
     odds: Odds = Odds(),  # noqa: B008 - frozen
     later_max: int = LATER_MAX,
+    facts_max: int = FACTS_OF_A_CUSTOMER_MAX,
 ) -> Iterator[Item]:
-    """The load. ``clock``: nanoseconds since 1970; ``held``: the last assignment of a customer, as far as anybody can say."""
+    """The load. ``clock``: nanoseconds since 1970; ``held``: the last assignment of a customer, as far as anybody can say.
+
+    ``facts_max``: how long a customer's story is.
+    """
     chance = Random(seed)
     began = clock() - STORY_DAYS * DAY
     today = datetime.fromtimestamp(clock() // NANOSECONDS, UTC).date()
     numbers, names = itertools.count(1), itertools.count(1)
     customers = [Customer(f"c{next(names)}") for _ in range(at_a_time)]
-    weights = [1 / rank for rank in range(1, at_a_time + 1)]
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, at_a_time + 1)))
     later = Later()
     for sent in itertools.count(1):
         for message in later.due(sent):
             yield Item(next(numbers), message)
-        place = chance.choices(range(at_a_time), weights)[0]
+        place = chance.choices(range(at_a_time), cum_weights=weights)[0]
         customer = customers[place]
         number = next(numbers)
         if chance.random() < odds.malformed:
@@ -109,7 +113,7 @@ def items(
         if chance.random() < odds.stray:  # as librdkafka's clients send it, unless told
             message = _in_partition(message, crc32(customer.name.encode(), shards))
         customer.facts += 1
-        if customer.facts >= FACTS_OF_A_CUSTOMER_MAX:
+        if customer.facts >= facts_max:
             customers[place] = Customer(f"c{next(names)}")
         if chance.random() < odds.twice:
             later.put(sent + chance.randrange(1, later_max), message)

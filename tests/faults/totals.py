@@ -4,7 +4,7 @@ Nothing here is shared with services/forecast: histories come from the reference
 rules are those of the design (a deal counts once; won by the day it was won, open by its close date; weighted is rounded once).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -45,7 +45,12 @@ class Deal(NamedTuple):
 def check_forecast(evidence: Evidence, expected: Mapping[str, Reference], teams_at: Callable[[int], Teams]) -> Iterator[str]:
     """Every answer against the same figures, counted one by one."""
     histories = [History(reference.statuses, list(reference.images().values())) for reference in expected.values()]
-    for answer in evidence.answers:
+    yield from check_answers(evidence.answers, histories, teams_at)
+
+
+def check_answers(answers: Iterable[Answer], histories: Sequence[History], teams_at: Callable[[int], Teams]) -> Iterator[str]:
+    """Every answer against what the histories of all customers add up to."""
+    for answer in answers:
         as_of = parse_instant(answer.body["as_of"])
         deals = standing(histories, as_of)
         keys = keys_by(answer.parameters.get("by"), teams_at(as_of))

@@ -1,0 +1,111 @@
+"""What is looked at every few seconds: what each process holds, what each service says of itself, what lies on the disk.
+
+Memory is counted twice: resident, and anonymous, which is what a process has asked for; the difference is pages of files, which
+the kernel takes back when it needs them (Kafka maps its indexes). As Linux tells it.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from handoff.client import ServiceDown, Services
+from handoff.settings import SERVICES
+from tests.faults.stack import Stack
+
+PROCESSES: Final = (*SERVICES, "kafka")
+TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+MIB: Final = 2**20
+METRICS_EVERY: Final = 3
+"""Metrics are asked for with every third look: every 15 s, as a Prometheus does."""
+ANSWERS_EVERY: Final = 12
+"""An answer over all deals is asked for every minute, as a page that somebody has open does."""
+
+
+class Watch:
+    """Takes samples of a stack."""
+
+    def __init__(self, stack: Stack, services: Services) -> None:
+        self.samples: list[dict[str, Any]] = []
+        self._stack = stack
+        self._services = services
+        self._began = time.monotonic()
+
+    def look(self, sent: int) -> dict[str, Any]:
+        """One more sample. ``sent``: how many facts were published until now."""
+        found: dict[str, Any] = {
+            "seconds": round(time.monotonic() - self._began, 1),
+            "sent": sent,
+            "load_average": os.getloadavg()[0],
+            "processes": {name: self._process(name) for name in PROCESSES},
+            "services": {name: self._service(name) for name in SERVICES},
+            "disk_mib": self._disk(),
+        }
+        if len(self.samples) % ANSWERS_EVERY == 0:
+            found["answers_ms"] = self._answers()
+        self.samples.append(found)
+        return found
+
+    def _process(self, name: str) -> dict[str, float] | None:
+        try:
+            return process(self._stack.pid(name))
+        except (OSError, ValueError):  # it has just died: the end tells how often that was
+            return None
+
+    def _service(self, name: str) -> dict[str, Any] | None:
+        try:
+            said = self._services.status(name)  # type: ignore[arg-type]
+            if len(self.samples) % METRICS_EVERY == 0:
+                self._services.text(name, "/metrics")  # type: ignore[arg-type]
+        except ServiceDown:
+            return None
+        return {key: said[key] for key in ("state", "lag", "lag_seconds", "dead_letters") if key in said}
+
+    def _answers(self) -> dict[str, float]:
+        """What answers take that go through all there is."""
+        asked = {
+            "/v1/pipeline": lambda: self._services.get("forecast", "/v1/pipeline", currency="EUR"),
+            "/v1/customers": lambda: self._services.get("lifecycle", "/v1/customers", limit="100"),
+        }
+        found = {}
+        for path, ask in asked.items():
+            began = time.perf_counter()
+            try:
+                ask()
+            except ServiceDown:
+                continue
+            found[path] = round((time.perf_counter() - began) * 1000, 1)
+        return found
+
+    def _disk(self) -> dict[str, float]:
+        folder = self._stack.data_dir
+        sizes = {"kafka": sum(size(file) for file in (folder / "kafka").rglob("*"))}
+        for name in SERVICES:
+            sizes[name] = size(folder / f"{name}.sqlite")
+            sizes[f"{name} wal"] = size(folder / f"{name}.sqlite-wal")
+        sizes["logs"] = sum(size(file) for file in (folder / "logs").rglob("*"))
+        return {name: round(bytes_ / MIB, 2) for name, bytes_ in sizes.items()}
+
+
+def process(pid: int) -> dict[str, float]:
+    """What a process holds and has spent: MiB, counts, and seconds of all its threads."""
+    folder = Path(f"/proc/{pid}")
+    said = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+    times = (folder / "stat").read_text().rpartition(")")[2].split()
+    kib = {name: int(said[name].split()[0]) for name in ("VmRSS", "RssAnon")}
+    return {
+        "resident_mib": round(kib["VmRSS"] / 1024, 2),
+        "anonymous_mib": round(kib["RssAnon"] / 1024, 2),
+        "handles": len(list((folder / "fd").iterdir())),
+        "threads": int(said["Threads"]),
+        "cpu_seconds": (int(times[11]) + int(times[12])) / TICKS_PER_SECOND,
+    }
+
+
+def size(file: Path) -> int:
+    """Bytes of a file on the disk; 0 where it is none (any more)."""
+    try:
+        said = file.stat()
+    except OSError:
+        return 0
+    return said.st_blocks * 512 if file.is_file() else 0
