@@ -68,6 +68,7 @@ def main() -> int:
         port = settings.lifecycle_port
         log.error("cannot listen on %s port %d (HANDOFF_LIFECYCLE_PORT): %s", settings.host, port, error.strerror)
         return 2
+    gc.freeze()  # what was imported lives as long as the process: the garbage collector need not go through it again and again
     return run(settings, listener)
 
 
@@ -133,7 +134,6 @@ def run(settings: Settings, listener: socket.socket) -> int:
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
     for thread in (publisher, runner, http, watchdog, looking, forgetting):
         thread.start()
-    gc.freeze()  # what is there now lives as long as the process: the garbage collector need not go through it again and again
     try:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:

@@ -65,8 +65,8 @@ def told(store: Store, policy: Policy, now: Progress, name: Name, customer_id: s
     given = name[0] == SOURCE and store.keys.given(name[1], customer_id)  # perhaps at another worker
     if pending is not None or given or any(topic == FORWARDED for _, _, topic in rows):
         said = {} if pending is None else _said(pending)
-        return _body(name, {**said, "verdict": "pending", "explanation": wait(now)}, now)
-    detail = f"no command {name[1]!r} of source {name[0]!r} has been taken in or refused: {wait(now)}"
+        return _body(name, {**said, "verdict": "pending", "explanation": wait(now, store.shards)}, now)
+    detail = f"no command {name[1]!r} of source {name[0]!r} has been taken in or refused: {wait(now, store.shards)}"
     return problems.problem(HTTPStatus.NOT_FOUND, detail, lag=now.lag, lag_seconds=round(now.lag_seconds, 3))
 
 

@@ -86,7 +86,7 @@ def _answer(store: Store, now: Progress, name: Name, customer_id: str | None) ->
     found = whereabouts(store, name, customer_id)
     lag = {"lag": now.lag, "lag_seconds": round(now.lag_seconds, 3)}
     if not found:
-        return problems.problem(HTTPStatus.NOT_FOUND, f"{_whose(name, customer_id)}: {wait(now)}", **lag)
+        return problems.problem(HTTPStatus.NOT_FOUND, f"{_whose(name, customer_id)}: {wait(now, store.shards)}", **lag)
     states = {each["state"] for each in found}
     state = next(each for each in STATES if each in states)
     more = customer_id is None and len(found) >= FOUND_MAX  # as after a mass change, whose commands all have its id
@@ -99,12 +99,18 @@ def _whose(name: Name, customer_id: str | None) -> str:
     return f"no event {name[1]!r} of source {name[0]!r}{whose} has been taken in or refused"
 
 
-def wait(now: Progress) -> str:
-    """What whoever asks may hope for."""
+def wait(now: Progress, shards: int) -> str:
+    """What whoever asks may hope for. A worker knows of its own shards what waits there, and not of those of others."""
     if now.state != "running":
         return f"the service is {now.state} and reads nothing now ({now.error or 'it waits for its partitions'}): ask again later"
     if now.lag:
         return f"{now.lag} records wait to be read or published: ask again in a moment"
+    read = len({place.partition for place in now.positions})
+    if read < shards:
+        return (
+            f"nothing waits to be read at this worker, which reads {read} of {shards} partitions; where others read, there may"
+            " be something: ask again in a moment"
+        )
     return "nothing waits to be read, so it is not in Kafka under this source and id (they are compared letter by letter)"
 
 

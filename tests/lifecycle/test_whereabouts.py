@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from events.assignments import LeadAssigned
 from events.bus.partitioner import murmur2
+from events.bus.progress import Progress
 from events.facts import LeadCreated, LeadUpdated, OpportunityCreated, StatusSet
-from events.record import Message
+from events.record import Message, TopicPartition
 from services.lifecycle.api import create_app
 from services.lifecycle.trace import FOUND_MAX
+from services.lifecycle.whereabouts import wait
 from tests.lifecycle.harness import SHARDS, Lifecycle
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
@@ -170,6 +172,15 @@ def test_what_is_not_known_says_whether_to_wait(lifecycle: Any, http: TestClient
     lifecycle.bus.away = True
     lifecycle.loop.turn()
     assert "the service is retrying" in ask(http, "crm", "1", 404)["detail"]
+
+
+def test_one_of_several_workers_does_not_speak_for_the_others() -> None:
+    """What it reads is at its end; the event may lie in a partition that another worker reads."""
+    places = {TopicPartition("crm.lead.v1", shard): 5 for shard in (0, 2)}
+    idle = Progress(state="running", lag=0, lag_seconds=0, positions=places, pending=0, error="", degraded=False, rejected=0)
+    assert wait(idle, 4).startswith("nothing waits to be read at this worker, which reads 2 of 4 partitions")
+    assert "it is not in Kafka" not in wait(idle, 4)
+    assert "it is not in Kafka" in wait(idle, 2)
 
 
 NAMES = [
