@@ -181,6 +181,7 @@ def applications() -> Mapping[str, FastAPI]:
             publisher=Publisher(nothing),
             mass=Resources(nothing, nothing, nothing, nothing, nothing),
             office=office,
+            builder=builder,
         ),
         "routing": routing(nothing, nothing, nothing, registry, office),
         "forecast": forecast(

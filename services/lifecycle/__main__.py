@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,17 +24,20 @@ from events.bus.ledger import Fenced
 from events.bus.letters.forgetting import Forgetting
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
+from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle.api import create_app
 from services.lifecycle.cache import Cache
+from services.lifecycle.domain.state import Policy
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import Runner
 from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.publishing import Publisher
+from services.lifecycle.rebuilding import CustomersView, TracesView, fill_lists
 from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
@@ -79,6 +83,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def fill_views(store: Store, policy: Callable[[], Policy]) -> None:
+    """Fill tables that are made from what is stored, where a database has none, or older ones."""
+    for written in fill_lists(store, policy):
+        log.info("the lists of customers are being filled: %d records so far", written)
+    for looked in store.traces.fill():
+        log.info("the traces of events are being filled: %d so far", looked)
+
+
+def builder_of(store: Store, tables: StatusTables, worker: str) -> Builder:
+    """Who makes the views again."""
+    views = (CustomersView(store, tables.refreshed), TracesView(store))
+    return Builder(store.ledger, store.database.read, views, worker=worker, transient=TRANSIENT)
+
+
 def run(settings: Settings, listener: socket.socket) -> int:
     """Construct the service and run its loop."""
     registry = CollectorRegistry()
@@ -88,17 +106,13 @@ def run(settings: Settings, listener: socket.socket) -> int:
     try:
         database = open_database(settings.database, settings.data_dir / "lifecycle.sqlite", schema="lifecycle")
         store = Store(database, settings.partitions, code_version=version("handoff"), identity=bus.identity)
+        fill_views(store, lambda: tables.await_policy(ending, LOOK_SECONDS))
     except CannotOpen as error:
         log.error("%s", error)
         return 2
-    try:
-        for written in store.fill_lists(lambda: tables.await_policy(ending, LOOK_SECONDS)):
-            log.info("the lists of customers are being filled: %d records so far", written)
     except LookupError as error:
         log.error("%s", error)
         return 1
-    for looked in store.traces.fill():
-        log.info("the traces of events are being filled: %d so far", looked)
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
     cache = Cache(records_max=settings.cache_records, facts_max=settings.cache_facts)
@@ -115,8 +129,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     registry.register(StateCollector(loop.progress, store.ledger.dead_letters, counters.moved))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    publisher = Publisher(bus)
-    batches = Batches(database)
+    publisher, batches = Publisher(bus), Batches(database)
     runner = Runner(batches, store, lambda: tables.policy, publisher.publish, time.time_ns)
     mass = Resources(store, batches, runner, lambda: tables.policy, time.time_ns)
     forgetting = Forgetting(store.ledger.letters, settings.dead_letter_days, transient=TRANSIENT)
@@ -127,12 +140,13 @@ def run(settings: Settings, listener: socket.socket) -> int:
         transient=TRANSIENT,
         now=time.time_ns,
     )
-    app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass, office)
+    builder = builder_of(store, tables, f"lifecycle-{settings.instance}")
+    app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass, office, builder)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds, done=worker.done)
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
-    for thread in (publisher, runner, http, watchdog, looking, forgetting):
+    for thread in (publisher, runner, http, watchdog, looking, forgetting, builder):
         thread.start()
     try:
         loop.run()
@@ -146,6 +160,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         http.join(timeout=5)
         runner.stop()
         forgetting.stop()
+        builder.stop()
         publisher.close()
         looking.join(timeout=5)
         store.close()

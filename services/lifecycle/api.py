@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
-from events.web import dead_letters
+from events.bus.rebuild.builder import Builder
+from events.web import dead_letters, rebuilds
 from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
@@ -32,11 +33,13 @@ def create_app(
     sweep: Sweep | None = None,
     mass: Resources | None = None,
     office: Office | None = None,
+    builder: Builder | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> FastAPI:
     """The application. ``senders``: whose records had to be sent home; ``sweep``: the worker's; ``clock``: nanoseconds since 1970.
 
-    Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes, without ``office`` no dead letters.
+    Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes, without ``office`` no dead letters,
+    without a ``builder`` no rebuilds.
     """
     app = FastAPI(
         title="Handoff lifecycle",
@@ -60,5 +63,7 @@ def create_app(
         app.include_router(mass_change.router(mass))
     if office is not None:
         app.include_router(dead_letters.router(office))
+    if builder is not None:
+        app.include_router(rebuilds.router(builder))
     app.include_router(records.router(store, lambda: tables.policy))
     return app

@@ -1,7 +1,7 @@
 """The table of customers: one line for each record, written in the transaction that changed the record; lists are read from it.
 
 In go lines (:class:`~services.lifecycle.domain.summary.Summary`) and what a list is asked for, out come pages. It is one table for
-all shards, so that they are read as one, whoever owns them.
+all shards, so that they are read as one, whoever owns them. Of the table there are two (:mod:`events.bus.rebuild`): one is live.
 """
 
 from collections import defaultdict
@@ -14,19 +14,25 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from events.bus.cursor import Cursor
+from events.bus.rebuild import SUFFIXES, Table, sets
 from services.lifecycle.domain.summary import Summary
 
-TABLES: Final = (
-    """CREATE TABLE IF NOT EXISTS customer (
+VIEW: Final = "customers"
+"""The name of the view that the table is."""
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS customer{set} (
         customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, version BIGINT NOT NULL,
         stage TEXT NOT NULL, status TEXT NOT NULL, probability INTEGER NOT NULL, since BIGINT NOT NULL, owner TEXT,
         company TEXT, country TEXT, source TEXT, source_kind TEXT, score INTEGER,
         began_at BIGINT NOT NULL, active_at BIGINT NOT NULL, touched_at BIGINT, searched TEXT) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS customer_by_status ON customer (status, since)",
-    "DROP INDEX IF EXISTS customer_by_owner",  # of older databases: it had the customers whom nobody owns, too
-    "CREATE INDEX IF NOT EXISTS customer_owned ON customer (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS customer{set}_by_status ON customer{set} (status, since)",
+    "CREATE INDEX IF NOT EXISTS customer{set}_owned ON customer{set} (owner) WHERE owner IS NOT NULL",
 )
 """A new customer is owned by nobody first, so the index of owners is left alone until somebody does."""
+TABLES: Final = (
+    "DROP INDEX IF EXISTS customer_by_owner",  # of older databases: it had the customers whom nobody owns, too
+    *(table.format(set=suffix) for suffix in SUFFIXES for table in _TABLES),
+)
 _SUMMARY: Final = Summary.__struct_fields__
 _COLUMNS: Final = ("customer_id", "shard", "version", *_SUMMARY, "searched")
 INDEXES: Final = (("status", "since"), ("owner",))
@@ -34,10 +40,11 @@ INDEXES: Final = (("status", "since"), ("owner",))
 lies elsewhere on the disk, where any of its columns is set."""
 _INDEXED: Final = tuple(name for columns in INDEXES for name in columns)
 _PLAIN: Final = tuple(name for name in _COLUMNS[1:] if name not in _INDEXED)
+TABLE: Final = Table("customer", ("customer_id",), _COLUMNS[1:])
 _WRITE: Final = (
-    f"INSERT INTO customer ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO {{table}} ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
-    " WHERE excluded.version >= customer.version"
+    " WHERE excluded.version >= {table}.version"
 )
 _NEVER: Final = "1 = 0"
 _ASKED_MAX: Final = 500
@@ -87,9 +94,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     text: str | None = None
 
 
-def write(cursor: Cursor, lines: Sequence[Line]) -> None:
+def write(cursor: Cursor, table: str, lines: Sequence[Line]) -> None:
     """Write lines, within a transaction. A line of an older version than the one that is there changes nothing."""
-    there = _indexed(cursor, [line.customer_id for line in lines])
+    there = _indexed(cursor, table, [line.customer_id for line in lines])
     new: list[tuple[Any, ...]] = []
     changed: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
     for line in lines:
@@ -98,27 +105,27 @@ def write(cursor: Cursor, lines: Sequence[Line]) -> None:
             new.append(_row(line))
         else:
             changed[_moved(line.summary, held)].append(_row(line))
-    cursor.executemany(_WRITE, new)
+    cursor.executemany(_WRITE.format(table=table), new)
     for moved, rows in changed.items():
-        statement, parameters = update(moved)
+        statement, parameters = update(table, moved)
         cursor.executemany(statement, [parameters(row) for row in rows])
 
 
 @cache
-def update(moved: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+def update(table: str, moved: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
     """The statement for a line of which these indexed columns have changed, and what takes its parameters out of a row."""
     columns = (*_PLAIN, *moved)
-    statement = f"UPDATE customer SET {', '.join(f'{name} = ?' for name in columns)} WHERE customer_id = ? AND version <= ?"
+    statement = f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)} WHERE customer_id = ? AND version <= ?"
     return statement, itemgetter(*(_COLUMNS.index(name) for name in (*columns, "customer_id", "version")))
 
 
-def _indexed(cursor: Cursor, customers: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def _indexed(cursor: Cursor, table: str, customers: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """What the indexes hold of those customers that have a line."""
     found: dict[str, Mapping[str, Any]] = {}
     for start in range(0, len(customers), _ASKED_MAX):
         some = customers[start : start + _ASKED_MAX]
         marks = ", ".join("?" * len(some))
-        cursor.execute(f"SELECT customer_id, {', '.join(_INDEXED)} FROM customer WHERE customer_id IN ({marks})", some)
+        cursor.execute(f"SELECT customer_id, {', '.join(_INDEXED)} FROM {table} WHERE customer_id IN ({marks})", some)
         found.update((customer, dict(zip(_INDEXED, values, strict=True))) for customer, *values in cursor.fetchall())
     return found
 
@@ -133,10 +140,15 @@ def _row(line: Line) -> tuple[Any, ...]:
     return (line.customer_id, line.shard, line.version, *astuple(line.summary), searched)
 
 
+def live(cursor: Cursor) -> str:
+    """The table that is read, in this snapshot."""
+    return TABLE.of(sets.to_read(cursor, VIEW).live)
+
+
 def count(cursor: Cursor, selection: Selection) -> int:
     """How many records are meant."""
     where, values = _where(selection)
-    cursor.execute(f"SELECT count(*) FROM customer WHERE {where}", values)
+    cursor.execute(f"SELECT count(*) FROM {live(cursor)} WHERE {where}", values)
     return int(cursor.fetchone()[0])
 
 
@@ -161,7 +173,7 @@ def page(
             where = f"{where} AND ({sort}, customer_id) {further} (?, ?)"
             values = [*values, value, customer]
     cursor.execute(
-        f"SELECT customer_id, shard, version, {', '.join(_SUMMARY)} FROM customer WHERE {where}"
+        f"SELECT customer_id, shard, version, {', '.join(_SUMMARY)} FROM {live(cursor)} WHERE {where}"
         f" ORDER BY {order} {direction} LIMIT ?",
         [*values, limit],
     )

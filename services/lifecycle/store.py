@@ -17,13 +17,13 @@ from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Fenced, Ledger, Outgoing
 from events.bus.partitioner import murmur2
+from events.bus.rebuild import jobs, sets
 from events.record import Record as KafkaRecord
 from services.lifecycle import customers, keys, trace, views, wakes
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
 from services.lifecycle.domain.state import Policy
-from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.keys import Keys
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
@@ -62,6 +62,8 @@ class Store:
             with self._begin() as cursor:
                 for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, *keys.TABLES, views.TABLE):
                     cursor.execute(statement)
+                sets.prepare(cursor, [customers.VIEW, trace.VIEW])
+                jobs.prepare(cursor)
             self.keys: Final = Keys(self._begin, self._read)
             self.traces: Final = Traces(self._begin, self._read, self._tables)
             self.ledger: Final = Ledger(
@@ -212,20 +214,25 @@ class Store:
                 numbers = self._insert(cursor, shard, work.events[shard])
                 last[shard] = numbers[-1]
                 traces += [(name, Spot(shard, numbers[place])) for place, name in work.traces[shard]]
-            trace.write(cursor, traces)
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
-                trace.write_refused(cursor, (letter.record for letter in work.letters))
             for customer_id, (shard, wake) in work.wakes.items():
                 wakes.write(cursor, shard, customer_id, wake)
-            if work.lines:
-                customers.write(cursor, work.lines)
+            self._write_views(cursor, work, traces)
             cursor.executemany(
                 "INSERT INTO followed (shard, identity, through) VALUES (?, ?, ?) ON CONFLICT (shard) DO UPDATE"
                 " SET identity = excluded.identity, through = excluded.through",
                 [(shard, *known) for shard, known in sorted(work.followed.items()) if known is not None],
             )
         return last
+
+    def _write_views(self, cursor: Cursor, work: Work, traces: Sequence[tuple[trace.Name, Spot]]) -> None:
+        standing = sets.to_write(cursor, self.database.dialect)
+        for number in standing[trace.VIEW].written:
+            trace.write(cursor, number, traces)
+            trace.write_refused(cursor, number, (letter.record for letter in work.letters))
+        for number in standing[customers.VIEW].written:
+            customers.write(cursor, customers.TABLE.of(number), work.lines)
 
     def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> Sequence[int]:
         try:
@@ -263,28 +270,6 @@ class Store:
         """A page of the customers that are meant (:func:`services.lifecycle.customers.page`)."""
         with self._read() as cursor:
             return customers.page(cursor, selection, sort=sort, descending=descending, after=after, limit=limit)
-
-    def fill_lists(self, policy: Callable[[], Policy]) -> Iterator[int]:
-        """Write the line of every record, where this database has none yet; answers with how many are written, after each step.
-
-        ``policy`` is asked only then.
-        """
-        return views.filled(self._begin, self._read, _LISTS, lambda: self._fill_lists(policy()))
-
-    def _fill_lists(self, policy: Policy) -> Iterator[int]:
-        written = 0
-        for shard in range(self.shards):
-            last = ""
-            while some := next(self.portions(shard, self.customers_after(shard, last, _QUERY_VALUES_MAX)), ()):
-                last = some[-1]
-                lines = [
-                    Line(customer, shard, record.version, summary_of(record.fold))
-                    for customer, record in self.load(shard, some, policy).items()
-                ]
-                with self._begin() as cursor:
-                    customers.write(cursor, lines)
-                written += len(lines)
-                yield written
 
     def customers_after(self, shard: int, last: str, limit: int) -> Sequence[str]:
         """The next customers of a shard, in order of their ids."""

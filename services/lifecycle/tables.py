@@ -43,6 +43,11 @@ class StatusTables:
             log.error("%s; the versions before it stay", complaint)
         self._complained = complaint
 
+    def refreshed(self) -> Policy:
+        """The policy with all that the topic holds. Raises as :meth:`refresh` does."""
+        self.refresh()
+        return self.policy
+
     def look(self) -> None:
         """Refresh, if the bus answers; that it does not is logged once, and is among the problems for as long as it lasts."""
         try:

@@ -5,7 +5,7 @@ taken in, or one that was sent home from another partition. ``refused`` leads to
 both may lead to several. Only what comes from outside is traced: what Handoff writes itself has its customer in its id.
 
 Kept lean, for a row is written with every fact: no text but the sender's own two, and in order of id within a source, so that ids
-that rise with time (numbers, UUIDv7) are written side by side.
+that rise with time (numbers, UUIDv7) are written side by side. Of both tables there are two (:mod:`events.bus.rebuild`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from msgspec import Struct
 from events.bus.cursor import Cursor, Opens
 from events.bus.database import EventTable
 from events.bus.letters import Buried, letters_after, letters_of
+from events.bus.rebuild import SUFFIXES, Table, sets
 from events.codec import Fact
 from events.envelope import identity
 from events.record import Record, TopicPartition
@@ -26,14 +27,26 @@ from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes
 from services.lifecycle.views import View, filled
 
-TABLES: Final = (
-    """CREATE TABLE IF NOT EXISTS trace (
+VIEW: Final = "traces"
+"""The name of the view that both tables are."""
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS trace{set} (
         source TEXT NOT NULL, id TEXT NOT NULL, shard INTEGER NOT NULL, number BIGINT NOT NULL,
         PRIMARY KEY (source, id, shard, number)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS refused (
+    """CREATE TABLE IF NOT EXISTS refused{set} (
         source TEXT NOT NULL, id TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, record_offset BIGINT NOT NULL,
         PRIMARY KEY (source, id, topic, part, record_offset)) WITHOUT ROWID""",
 )
+TABLES: Final = tuple(table.format(set=suffix) for suffix in SUFFIXES for table in _TABLES)
+TRACE: Final = Table("trace", ("source", "id", "shard", "number"), ())
+REFUSED: Final = Table(
+    "refused",
+    ("source", "id", "topic", "part", "record_offset"),
+    (),
+    only="EXISTS (SELECT 1 FROM dead_letter AS d"
+    " WHERE (d.topic, d.part, d.record_offset) = ({table}.topic, {table}.part, {table}.record_offset))",
+)
+"""Without what leads to no letter any more: one that was dealt with is forgotten after a while."""
 KINDS: Final = (FactAccepted.TOPIC, FORWARDED)
 """The kinds of stored events that are traced."""
 _TICK: Final = ("ce_type", TICK_TYPE.encode())
@@ -42,7 +55,7 @@ FOUND_MAX: Final = 100
 FILL_ROWS: Final = 1000
 """How many rows are traced in one step, where a database has no traces yet."""
 
-_VIEW: Final = View("trace", 1)
+_FILLED: Final = View("trace", 1)
 
 Name = tuple[str, str]
 """What a sender calls its event: source and id."""
@@ -71,18 +84,21 @@ def of_stored(topic: str, state: bytes) -> Name | None:
     return of_forwarded(event) if isinstance(event, Forwarded) else of_fact(event.fact) if isinstance(event, FactAccepted) else None
 
 
-def write(cursor: Cursor, traces: Iterable[tuple[Name, Spot]]) -> None:
-    """Add traces, within a transaction. One that is there stays."""
+def write(cursor: Cursor, number: int, traces: Iterable[tuple[Name, Spot]]) -> None:
+    """Add traces to a set of tables, within a transaction. One that is there stays."""
     rows = sorted((*name, spot.shard, spot.number) for name, spot in traces)
-    cursor.executemany("INSERT INTO trace (source, id, shard, number) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
+    cursor.executemany(
+        f"INSERT INTO {TRACE.of(number)} (source, id, shard, number) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+    )
 
 
-def write_refused(cursor: Cursor, records: Iterable[Record]) -> None:
-    """Add the traces of records that are dead letters, within a transaction, as far as they say who they are."""
+def write_refused(cursor: Cursor, number: int, records: Iterable[Record]) -> None:
+    """Add to a set of tables the traces of records that are dead letters, within a transaction, as far as they say who they are."""
     named = ((identity(record.headers, record.value or b""), record) for record in records)
     rows = [(*name, *record.place, record.offset) for name, record in named if name is not None]
     cursor.executemany(
-        "INSERT INTO refused (source, id, topic, part, record_offset) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+        f"INSERT INTO {REFUSED.of(number)} (source, id, topic, part, record_offset) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        rows,
     )
 
 
@@ -97,7 +113,8 @@ class Traces:
     def events(self, name: Name) -> list[tuple[int, Notification]]:
         """The stored facts and messages on their way home that are called so, each with its shard."""
         with self._read() as cursor:
-            cursor.execute("SELECT shard, number FROM trace WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX))
+            live = TRACE.of(sets.to_read(cursor, VIEW).live)
+            cursor.execute(f"SELECT shard, number FROM {live} WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX))
             spots = [Spot(*row) for row in cursor.fetchall()]
         return [(spot.shard, row) for spot in spots for row in self._tables[spot.shard].select_notifications(spot.number, 1)]
 
@@ -108,8 +125,9 @@ class Traces:
         """
         table = self._tables[shard]
         with self._read() as cursor:
+            live = TRACE.of(sets.to_read(cursor, VIEW).live)
             cursor.execute(
-                f"SELECT number FROM trace JOIN {table.events_table_name} AS stored ON stored.rowid = trace.number"
+                f"SELECT number FROM {live} AS trace JOIN {table.events_table_name} AS stored ON stored.rowid = trace.number"
                 " WHERE source = ? AND id = ? AND shard = ? AND originator_id = ? ORDER BY number LIMIT 1",
                 (*_askable(name), shard, customer_id.replace("\0", "")),
             )
@@ -119,42 +137,60 @@ class Traces:
     def letters(self, name: Name) -> list[Buried]:
         """The dead letters that are called so."""
         with self._read() as cursor:
+            live = REFUSED.of(sets.to_read(cursor, VIEW).live)
             cursor.execute(
-                "SELECT topic, part, record_offset FROM refused WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX)
+                f"SELECT topic, part, record_offset FROM {live} WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX)
             )
             places = [(TopicPartition(topic, part), offset) for topic, part, offset in cursor.fetchall()]
             return [letter for place, offset in places for letter in letters_of(cursor, place, offset)]
 
     def fill(self) -> Iterator[int]:
         """Trace all that is stored, where this database has no traces yet; answers with how much is done, after each step."""
-        return filled(self._begin, self._read, _VIEW, self._fill)
+        return filled(self._begin, self._read, _FILLED, self._fill)
 
     def _fill(self) -> Iterator[int]:
         looked = 0
-        for traced in (*map(self._fill_shard, range(len(self._tables))), self._fill_letters()):
-            for some in traced:
-                looked += some
-                yield looked
-
-    def _fill_shard(self, shard: int) -> Iterator[int]:
-        number = 0
-        while rows := self._tables[shard].select_notifications(number + 1, FILL_ROWS, topics=KINDS):
-            number = rows[-1].id
-            named = [(of_stored(row.topic, row.state), Spot(shard, row.id)) for row in rows]
+        for step in self.steps():
             with self._begin() as cursor:
-                write(cursor, [(name, spot) for name, spot in named if name is not None])
-            yield len(rows)
+                step.write(cursor, sets.to_read(cursor, VIEW).live)
+            looked += step.rows
+            yield looked
 
-    def _fill_letters(self) -> Iterator[int]:
-        number = 0
-        while True:
-            with self._begin() as cursor:
-                letters = letters_after(cursor, number, FILL_ROWS)
-                write_refused(cursor, [record for _, record in letters])
-            if not letters:
-                return
+    def steps(self, after: tuple[int, int] = (0, 0)) -> Iterator["Step"]:
+        """Everything that is to be traced, or what comes after a place, some rows at a time."""
+        begin, number = after
+        for shard, table in list(enumerate(self._tables))[begin:]:
+            number = number if shard == begin else 0
+            while rows := table.select_notifications(number + 1, FILL_ROWS, topics=KINDS):
+                number = rows[-1].id
+                named = [(of_stored(row.topic, row.state), Spot(shard, row.id)) for row in rows]
+                yield Step((shard, number), len(rows), traces=[(name, spot) for name, spot in named if name is not None])
+        number = number if begin == len(self._tables) else 0
+        while letters := self._letters_after(number):
             number = letters[-1][0]
-            yield len(letters)
+            yield Step((len(self._tables), number), len(letters), refused=[record for _, record in letters])
+
+    def rows(self) -> int:
+        """About how many rows all steps have."""
+        return sum(table.max_notification_id() or 0 for table in self._tables)
+
+    def _letters_after(self, number: int) -> list[tuple[int, Record]]:
+        with self._read() as cursor:
+            return letters_after(cursor, number, FILL_ROWS)
+
+
+class Step(Struct, frozen=True):
+    """Some rows that were looked at, and what there is to trace in them. ``place``: the shard and the last number."""
+
+    place: tuple[int, int]
+    rows: int
+    traces: Sequence[tuple[Name, Spot]] = ()
+    refused: Sequence[Record] = ()
+
+    def write(self, cursor: Cursor, number: int) -> None:
+        """Add it to a set of tables."""
+        write(cursor, number, self.traces)
+        write_refused(cursor, number, self.refused)
 
 
 def _askable(name: Name) -> Name:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from events.bus.database import SQLITE, TRANSIENT, open_database
 from events.bus.loop import Loop
 from events.bus.memory import MemoryBus, drain
+from events.bus.rebuild.builder import Builder
 from events.bus.versions import message_of, raw
 from events.codec import Fact, decode, encode
 from events.facts import Data
@@ -24,6 +25,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
+from services.lifecycle.rebuilding import CustomersView, TracesView
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from tests.lifecycle.reference_facts import Table
@@ -69,6 +71,8 @@ class Lifecycle:
         self.tables = StatusTables(self.bus, self.zone)
         cache = Cache(records_max=50, facts_max=500)
         worker = Inbound(store, self.tables, self.counters, cache=cache, clock=self._now)
+        views = (CustomersView(store, self.tables.refreshed, records_a_step=2), TracesView(store))
+        self.builder = Builder(store.ledger, store.database.read, views, worker=instance, transient=TRANSIENT)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(
             self.bus,

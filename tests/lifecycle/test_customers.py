@@ -23,6 +23,7 @@ from events.values import Price, parse_instant
 from services.lifecycle import customers
 from services.lifecycle.customers import Line, Reached, Selection
 from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.rebuilding import fill_lists
 from tests.lifecycle.harness import Lifecycle
 
 DAY_1, DAY_2, DAY_3, DAY_4 = (f"2026-03-0{day}T09:00:00Z" for day in (1, 2, 3, 4))
@@ -148,7 +149,7 @@ def test_pages_are_the_whole_list_once(company: Lifecycle, sort: customers.Sort,
 def test_an_older_line_changes_nothing(company: Lifecycle) -> None:
     line = line_of(company, "b")
     with company.store.ledger.transaction() as cursor:
-        customers.write(cursor, [Line("b", line.shard, line.version - 1, line_of(company, "c").summary)])
+        customers.write(cursor, "customer", [Line("b", line.shard, line.version - 1, line_of(company, "c").summary)])
     assert line_of(company, "b") == line
 
 
@@ -162,7 +163,7 @@ def test_an_older_line_changes_nothing(company: Lifecycle) -> None:
     ],
 )
 def test_an_index_is_written_only_where_what_it_holds_has_changed(moved: tuple[str, ...], written: set[str]) -> None:
-    statement, _ = customers.update(moved)
+    statement, _ = customers.update("customer", moved)
     with closing(sqlite3.connect(":memory:")) as connection:
         for each in customers.TABLES:
             connection.execute(each)
@@ -190,7 +191,7 @@ def test_a_line_that_another_worker_has_written_meanwhile_is_replaced_whole(comp
     before, other = line_of(company, "b"), line_of(company, "c")
     newer = Line("b", before.shard, before.version + 1, other.summary)
     with company.store.ledger.transaction() as cursor:
-        customers.write(TooEarly(cursor), [newer])
+        customers.write(TooEarly(cursor), "customer", [newer])
     assert line_of(company, "b") == newer
     assert only(company, owner=["bob"]) == ["b", "c"]
 
@@ -217,9 +218,9 @@ def test_a_database_without_the_table_fills_it(company: Lifecycle) -> None:
         cursor.execute("DELETE FROM customer")
         cursor.execute("DELETE FROM view")
     assert company.store.customers() == 0
-    assert list(company.store.fill_lists(lambda: company.policy))[-1] == 4
+    assert list(fill_lists(company.store, lambda: company.policy))[-1] == 4
     assert company.store.listed(Selection(), limit=100) == whole
-    assert list(company.store.fill_lists(lambda: company.policy)) == [], "it is filled once"
+    assert list(fill_lists(company.store, lambda: company.policy)) == [], "it is filled once"
 
 
 def test_a_crash_leaves_lines_and_records_agreeing(company: Lifecycle, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from events.facts import LeadCreated, LeadUpdated
 from events.values import format_instant, parse_instant
 from services.lifecycle.domain.record import Record
 from services.lifecycle.portions import portions
+from services.lifecycle.rebuilding import fill_lists
 from tests.lifecycle.harness import SHARDS, Lifecycle
 from tests.lifecycle.test_late_tables import DAY_2, broken, calling, names, qualify_all
 
@@ -120,4 +121,4 @@ def test_lists_are_filled_a_portion_at_a_time(long: Lifecycle) -> None:
     with long.store.database.begin() as cursor:
         cursor.execute("DELETE FROM view")
     long.store.read_max = 1
-    assert list(long.store.fill_lists(lambda: long.policy)) == [1, 2, 3, 4, 5, 6]
+    assert list(fill_lists(long.store, lambda: long.policy)) == [1, 2, 3, 4, 5, 6]

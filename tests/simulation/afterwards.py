@@ -17,6 +17,7 @@ from services.forecast.store import Moment
 from services.forecast.store import Store as ForecastStore
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE
+from services.lifecycle.rebuilding import fill_lists
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
 from tests.faults.evidence import Evidence
@@ -121,7 +122,7 @@ def _fill_lists(world: World) -> None:
             cursor.execute("DELETE FROM view")
         tables = StatusTables(world.bus, UTC)
         tables.refresh()
-        for _ in store.fill_lists(lambda: tables.policy):
+        for _ in fill_lists(store, lambda: tables.policy):
             pass
     finally:
         store.close()
