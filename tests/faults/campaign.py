@@ -58,13 +58,14 @@ class Campaign:
                 self._do(number, fault)
             self.stack.await_ready()
             self._publisher.allow(FACTS_BY_FAULT)
-            self._publisher.finish(120.0)
+            self._publisher.finish(300.0)
             self._say("everything is published")
             evidence, now = self._gather()
         finally:
             self._publisher.close()
             self._bus.close()
             self._end()
+            self.tally.facts, self.tally.seconds = len(self._publisher.sent), time.monotonic() - self._began
         self._say("everything is gathered, and stopped")
         found = findings(evidence, now)
         self._summarize(evidence, found)
@@ -213,7 +214,7 @@ class Campaign:
 
     def _summarize(self, evidence: Evidence, found: list[str]) -> None:
         tally = self.tally
-        tally.facts, tally.customers = len(evidence.sent), len(evidence.records)
+        tally.customers = len(evidence.records)
         tally.records = sum(map(len, evidence.logs.values()))
         tally.letters, tally.answers = sum(map(len, evidence.letters.values())), len(evidence.answers)
         tally.seconds, tally.findings = time.monotonic() - self._began, len(found)

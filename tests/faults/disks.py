@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from errno import ENOSPC
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,7 @@ class NotHere(Exception):  # noqa: N818 - the name says what is the case
 
 
 class Ground:
-    """A folder that everybody may enter (PostgreSQL does not run as root), for disks and for the library; gone at the end."""
+    """A folder that everybody may enter (PostgreSQL does not run as root), for disks and for the library (:func:`ground`)."""
 
     def __init__(self) -> None:
         self.folder: Final = Path(tempfile.mkdtemp(prefix="handoff-disks-"))
@@ -175,5 +175,4 @@ def ground() -> Iterator[Ground]:
     try:
         yield made
     finally:
-        with suppress(OSError):
-            made.close()
+        made.close()

@@ -32,9 +32,14 @@ class Server(Protocol):
     """A server as its keeper sees it."""
 
     @property
-    def running(self) -> bool: ...
+    def running(self) -> bool:
+        """Whether its first process lives."""
+
     def pids(self) -> Sequence[int]:
         """The ids of its processes, the first one first; nothing when none runs."""
+
+    def works(self) -> bool:
+        """Whether clients can work with it now."""
 
     def start(self) -> object:
         """Start it, and return when it works. Raises where it does not."""
@@ -52,6 +57,7 @@ class Broker:
     def __init__(self, kafka: EmbeddedKafka) -> None:
         self._kafka = kafka
         self.start = kafka.start
+        self.works = kafka.ready
 
     @property
     def running(self) -> bool:
@@ -72,10 +78,11 @@ class Postgres:
         self._server = server
         self.start = server.start
         self.pids = server.pids
+        self.works = server.answers
 
     @property
     def running(self) -> bool:
-        return self._server.running and self._server.answers()
+        return self._server.running
 
 
 class Cluster:
@@ -152,7 +159,7 @@ class Keeper:
 
     def _keep(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
-            if self.server.pids():
+            if self.server.running:
                 continue
             self.ends += 1
             if not self._ending.wait(PAUSE_SECONDS):

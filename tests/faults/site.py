@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from events.bus.database import SQLITE, Database, open_database
-from tests.faults.disks import Ground, NotHere, SlowDisks, SmallDisk
+from tests.faults.disks import Ground, NotHere, SlowDisks, SmallDisk, ground
 from tests.faults.plan import BROKERS, POSTGRES, SERVICES, Kind, Layout
 from tests.faults.servers import Broker, Cluster, Keeper, Postgres, Server
 from tests.postgres import PostgresServer
@@ -40,9 +40,7 @@ class Site:
 
     def __enter__(self) -> Self:
         with ExitStack() as held:
-            ground = Ground()
-            held.callback(ground.close)
-            self._make_disks(ground)
+            self._make_disks(held.enter_context(ground()))
             if POSTGRES in self.layout.servers:
                 self._start_postgres(held)
             if BROKERS[0] in self.layout.servers:
@@ -62,20 +60,20 @@ class Site:
 
     def whole(self) -> bool:
         """Whether all servers work, and every broker has everything."""
-        running = all(keeper.server.running for keeper in self.keepers.values())
-        return running and (self._cluster is None or self._cluster.whole())
+        working = all(keeper.server.works() for keeper in self.keepers.values())
+        return working and (self._cluster is None or self._cluster.whole())
 
     # -------------------------------------------------------------------------------------- making it
 
-    def _make_disks(self, ground: Ground) -> None:
+    def _make_disks(self, place: Ground) -> None:
         try:
-            self.slow = ground.slow()
+            self.slow = place.slow()
             self.environment |= self.slow.environment
         except NotHere as reason:
             self.missing[Kind.SLOW_DISKS] = str(reason)
         try:
             for name in self.layout.disks:
-                self.disks[name] = ground.disk(name)
+                self.disks[name] = place.disk(name)
         except NotHere as reason:
             self.missing[Kind.FULL_DISK] = str(reason)
             self.disks.clear()
