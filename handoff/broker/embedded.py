@@ -231,7 +231,9 @@ class EmbeddedKafka:
             )
 
     def _failure(self, what: str, since: int) -> str:
-        error = logfile.first_error(self.log_file, since) or "its log names no error"
+        error = logfile.first_error(self.log_file, since)
+        if not error:
+            error = "the disk is full" if storage.lacks_space(self.data_dir) else "its log names no error"
         return f"Kafka on {self.data_dir} {what}: {error} (log: {self.log_file})"
 
 

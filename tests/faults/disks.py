@@ -26,6 +26,7 @@ SOURCE: Final = Path(__file__).with_name("slow_disk.c")
 
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _REC, _PRIVATE = 0x4000, 0x40000
+_FILL_SECONDS_MAX: Final = 60.0
 _REFILL_SECONDS: Final = 0.02
 _PIECES: Final = (1 << 20, 1 << 12, 1)
 
@@ -72,7 +73,7 @@ class SmallDisk:
     @contextmanager
     def full(self) -> Iterator[None]:
         """Nothing more can be written within: what is freed meanwhile is taken at once."""
-        ended = threading.Event()
+        filled, ended = threading.Event(), threading.Event()
         ballast = self.folder / "ballast"
 
         def fill() -> None:
@@ -80,11 +81,13 @@ class SmallDisk:
                 while True:
                     for piece in _PIECES:
                         _write_all(file.fileno(), bytes(piece))
+                    filled.set()
                     if ended.wait(_REFILL_SECONDS):
                         return
 
         filling = threading.Thread(target=fill, name="ballast")
         filling.start()
+        filled.wait(_FILL_SECONDS_MAX)
         try:
             yield
         finally:
@@ -105,15 +108,18 @@ def _write_all(file: int, piece: bytes) -> None:
 
 def mount(folder: Path, size: int) -> None:
     """Mount a file system in memory, for this process and its children only. Raises ``NotHere``."""
-    _separate()
+    separate()
     options = f"size={size},mode=755".encode()
     if _libc().mount(b"handoff", os.fsencode(folder), b"tmpfs", 0, options):
         raise NotHere(f"a file system in memory cannot be mounted: {os.strerror(ctypes.get_errno())}")
 
 
 @cache
-def _separate() -> None:
-    """Let mounts of this process be seen by nobody else; who is not root becomes the ruler of a user namespace for that."""
+def separate() -> None:
+    """Let mounts of this process be seen by nobody else; who is not root becomes the ruler of a user namespace for that.
+
+    That needs a process without other threads, so it comes before everything else. Raises ``NotHere``.
+    """
     if not sys.platform.startswith("linux"):
         raise NotHere(f"{sys.platform} has no mount namespaces")
     user, group = os.geteuid(), os.getegid()

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from events.bus.database import SQLITE, Database, open_database
-from tests.faults.disks import Ground, NotHere, SlowDisks, SmallDisk, ground
+from tests.faults.disks import Ground, NotHere, SlowDisks, SmallDisk, ground, separate
 from tests.faults.plan import BROKERS, POSTGRES, SERVICES, Kind, Layout
 from tests.faults.servers import Broker, Cluster, Keeper, Postgres, Server
 from tests.postgres import PostgresServer
@@ -72,6 +72,7 @@ class Site:
         except NotHere as reason:
             self.missing[Kind.SLOW_DISKS] = str(reason)
         try:
+            separate()  # also where this layout has no disks: for the campaigns that come after it
             for name in self.layout.disks:
                 self.disks[name] = place.disk(name)
         except NotHere as reason:

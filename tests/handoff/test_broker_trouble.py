@@ -1,5 +1,6 @@
 """What can be in a broker's way is told in one line that names the thing and the way out."""
 
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from kafka.admin import NewTopic
 
 from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, KafkaUnavailable
+from tests.faults.disks import NotHere, ground
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
@@ -105,6 +107,23 @@ def test_metadata_that_no_longer_knows_the_topics(data_dir: Path, damage: str) -
 def test_properties_that_kafka_refuses(tmp_path: Path) -> None:
     message = complaint(EmbeddedKafka(tmp_path, properties={"num.io.threads": "many"}))
     assert "Invalid value many for configuration num.io.threads" in message
+
+
+def test_a_disk_that_is_full() -> None:
+    """In whatever it fails first; a broker that gets as far as its own code has no space to say why it ends."""
+    with ground() as place:
+        try:
+            disk = place.disk("kafka")
+        except NotHere as reason:
+            pytest.skip(str(reason))
+        kafka = EmbeddedKafka(disk.folder / "kafka")
+        with kafka:
+            pass
+        with disk.full():
+            message = complaint(kafka)
+        assert re.search(r"the disk is full|No space left on device", message), message
+        with kafka:
+            assert kafka.ready()
 
 
 def test_a_log_that_has_grown_is_set_aside(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from .demo_process import own_ports
 
 pytestmark = pytest.mark.kafka
 
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
 
 
 class Up:
