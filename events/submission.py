@@ -15,9 +15,9 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from events.codec import Fact, Undecodable, read_fact, read_time, refuse_nul
+from events.codec import Fact, Undecodable, read_fact, read_time, refuse_odd_text
 from events.diagnosis import ignored, refusals
-from events.envelope import Envelope, Refusal, read
+from events.envelope import Envelope, Refusal, read, read_json
 from events.record import Headers, Message
 from events.topics import MOVED, TOPICS, VALUE_BYTES_MAX, Topic
 
@@ -123,13 +123,16 @@ def _envelope(headers: Headers, value: bytes) -> tuple[Envelope | None, list[Ref
                 return None, found, mended
             mended.add(attribute[1])
             if refusal.path.startswith("$"):
-                value = _mended_value(value, attribute[1])
+                try:
+                    value = _mended_value(value, attribute[1])
+                except Refusal as broken:  # the JSON ends, or goes wrong, after what was refused
+                    return None, [*found, broken], mended
             else:
                 headers = _mended_headers(headers, refusal.path.removeprefix("header "), attribute[1])
 
 
 def _mended_value(value: bytes, name: str) -> bytes:
-    event = _EVENT.decode(value)
+    event = read_json(_EVENT, value, "$")
     event.pop(name, None)
     if name in _INNOCENT:
         event[name] = Raw(encode(_INNOCENT[name]))
@@ -159,7 +162,7 @@ def _contents(envelope: Envelope, mended: set[str], now: int) -> list[Refusal]:
     try:
         if "data" not in mended:
             found += refusals(topic.types[envelope.type], envelope.data, envelope.root) if topic is not None else []
-            refuse_nul(envelope)
+            refuse_odd_text(envelope)
     except Refusal as refusal:
         found.append(refusal)
     return found

@@ -224,7 +224,7 @@ def operations(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
 
 def _service(name: str, openapi: Mapping[str, Any], models: dict[str, Mapping[str, Any]]) -> str:
     schemas = openapi.get("components", {}).get("schemas", {})
-    models |= {key: schema for key, schema in schemas.items() if key not in ("HTTPValidationError", "ValidationError")}
+    models |= schemas
     own = [each for each in operations(openapi) if each[1] not in _COMMON and not each[1].startswith((_LETTERS, _REBUILDS))]
     routes = [_route(name, *each) for each in own]
     common = ", ".join(code(path) for _, path, _ in operations(openapi) if path in _COMMON)

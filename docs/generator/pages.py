@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generator import command_line, dead_letters, events, http, metrics, process_map, settings, statuses
+from docs.generator import command_line, dead_letters, events, http, limits, metrics, process_map, settings, statuses
 
 FOLDER: Final = Path(__file__).parents[1] / "reference"
 _NOTE: Final = "<!-- Made from the code by `make docs`. Change the code, not this page. -->\n\n"
@@ -17,6 +17,7 @@ def pages() -> Mapping[str, str]:
         "settings.md": settings.page(),
         "command-line.md": command_line.page(),
         "http.md": http.page(),
+        "limits.md": limits.page(),
         "metrics.md": metrics.page(),
         "dead-letters.md": dead_letters.page(),
         "statuses.md": statuses.page(),

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 TRANSIENT: Final[tuple[type[Exception], ...]] = (BusError, sqlite3.OperationalError)
 """What is tried again without end, unless a service says otherwise. No ``OperationalError`` is ever the fault of a record."""
+RECORDS_MAX: Final = 2000
+"""Records of one poll, which become one transaction."""
 ATTEMPTS_MAX: Final = 3
 """How often one record is tried before it is rejected as a bug."""
 BUGGY_KEYS_MAX: Final = 10
@@ -70,7 +72,7 @@ class Loop:
         group: str,
         topics: Sequence[str],
         instance: str | None = None,
-        records_max: int = 2000,
+        records_max: int = RECORDS_MAX,
         poll_seconds: float = 0.25,
         beside: Callable[[], bool] | None = None,
         in_flight_max: int = 20_000,

@@ -13,6 +13,10 @@ from events.values import NANOSECONDS, format_instant, parse_instant
 TEXT_MAX: Final = 200
 NUMBER_MAX: Final = 2**53
 """The largest whole number that every reader of JSON gets exactly."""
+DIGITS_MAX: Final = 40
+"""Of a whole number, zeros in front included: Python refuses to read thousands of them."""
+HINTS_MAX: Final = 20
+"""For how many problems of a file it is said what was probably meant: a name is held against as many as ten thousand others."""
 DATE_LENGTH: Final = len("2026-01-31")
 UNITS: Final = {"w": 7 * 24 * 3600, "d": 24 * 3600, "h": 3600, "m": 60}
 """The units of a duration, in seconds, the longest first."""
@@ -38,6 +42,10 @@ class Reader:
         """Note a problem."""
         self.problems.append(at.problem(message))
 
+    def meant(self, word: str, known: Collection[str]) -> str:
+        """What was probably meant, to be appended to a message; only for the first problems: to look for it may take long."""
+        return meant(word, known) if len(self.problems) < HINTS_MAX else ""
+
     def entries(self, tree: Tree, known: Collection[str] | None, required: Collection[str] = ()) -> Mapping[str, Tree] | None:
         """A mapping with these keys (any keys where ``known`` is None)."""
         if not isinstance(tree, Entries):
@@ -45,7 +53,7 @@ class Reader:
             return None
         for name in tree.entries:
             if known is not None and name not in known:
-                self.fail(tree.keys[name], f"unknown key{meant(name, known)}")
+                self.fail(tree.keys[name], f"unknown key{self.meant(name, known)}")
         for name in required:
             if name not in tree.entries:
                 self.fail(tree.place, f"{name!r} is missing")
@@ -80,9 +88,10 @@ class Reader:
         if not isinstance(tree, Scalar) or tree.kind != "int":
             self.fail(tree.place, f"a whole number is expected, not {tree}")
             return None
-        number = int(tree.text.replace("_", ""), 10) if tree.text.lstrip("+-").replace("_", "").isdecimal() else None
+        digits = tree.text.replace("_", "")
+        number = int(digits) if digits.lstrip("+-").isdecimal() and len(digits) <= DIGITS_MAX else None
         if number is None or not least <= number <= most:
-            self.fail(tree.place, f"a whole number from {least} to {most} is expected, not {tree.text}")
+            self.fail(tree.place, f"a whole number from {least} to {most} is expected, not {tree.text[:TEXT_MAX]}")
             return None
         return number
 
@@ -108,7 +117,7 @@ class Reader:
         word = self.text(tree, " or ".join(choices))
         if word is None or word in choices:
             return word
-        self.fail(tree.place, f"{word!r} is not one of {', '.join(choices)}{meant(word, choices)}")
+        self.fail(tree.place, f"{word!r} is not one of {', '.join(choices)}{self.meant(word, choices)}")
         return None
 
     def instant(self, tree: Tree) -> str | None:

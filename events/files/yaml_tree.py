@@ -15,6 +15,10 @@ from ruamel.yaml.reader import ReaderError
 
 FILE_BYTES_MAX: Final = 256 * 1024
 DEPTH_MAX: Final = 20
+PROBLEMS_MAX: Final = 100
+"""How many problems of a file are told: one slip on top can make thousands below."""
+SHOWN_CHARACTERS_MAX: Final = 200
+"""How much of a value is quoted."""
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS: Final = {
@@ -40,9 +44,10 @@ class FileError(Exception):
     """A file is wrong. The text has a line for each problem, in the file's order: ``rules.yaml:8:16 territories[1].pool: ...``."""
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
-        self.problems = sorted(problems)
-        lines = (f"{name}:{p.line}:{p.column} {p.path}{': ' if p.path else ''}{p.message}" for p in self.problems)
-        super().__init__("\n".join(lines))
+        self.problems = sorted(problems)[:PROBLEMS_MAX]
+        lines = [f"{name}:{p.line}:{p.column} {p.path}{': ' if p.path else ''}{p.message}" for p in self.problems]
+        more = len(problems) - len(lines)
+        super().__init__("\n".join([*lines, f"{name}: {more} more problems: mend these first"] if more else lines))
 
 
 class Place(Struct, frozen=True):
@@ -65,7 +70,10 @@ class Scalar(Struct, frozen=True):
     kind: str
 
     def __str__(self) -> str:
-        return "nothing" if self.kind == "null" else f"{self.text!r} ({_KINDS[self.kind]})"
+        if self.kind == "null":
+            return "nothing"
+        cut = "" if len(self.text) <= SHOWN_CHARACTERS_MAX else "..."
+        return f"{self.text[:SHOWN_CHARACTERS_MAX]!r}{cut} ({_KINDS[self.kind]})"
 
 
 class Items(Struct, frozen=True):

@@ -27,10 +27,12 @@ from events.web.letter_questions import (
     LettersQuery,
     OneQuery,
 )
+from events.web.openapi import BYTES, CSV, UNCHANGED, Answers
 from events.web.parameters import once
 from events.web.spreadsheet import csv_of, safe
 
 CSV_PAGE: Final = 1000
+NOTED: Final[Answers] = {202: {"description": "Noted, and in Kafka a moment later"}}
 Number = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
 
 
@@ -38,7 +40,7 @@ def router(office: Office) -> APIRouter:
     """The resources."""
     routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], dependencies=[Depends(once)])
 
-    @routes.get("", response_model=None)
+    @routes.get("", response_model=None, responses=CSV | UNCHANGED)
     def listed(request: Request, query: Annotated[LettersQuery, Query()]) -> Response:
         """Dead letters, newest first: those that wait, unless `state` says which. In CSV it is the whole list."""
         form = form_of(request, query.format)
@@ -58,7 +60,7 @@ def router(office: Office) -> APIRouter:
         """A dead letter with its bytes, what was done about it, and what would become of it if it were replayed now."""
         return _json(_opened(office, number, check=query.check))
 
-    @routes.get("/{number}/value", response_model=None)
+    @routes.get("/{number}/value", response_model=None, response_class=Response, responses=BYTES)
     def value(number: Number) -> Response:
         """The value of the record, byte for byte."""
         with office.reading() as cursor:
@@ -68,7 +70,7 @@ def router(office: Office) -> APIRouter:
         headers = {"Content-Disposition": f'attachment; filename="{office.service}-{number}.bin"'}
         return Response(record.value, media_type="application/octet-stream", headers=headers)
 
-    @routes.post("/replay", response_model=None)
+    @routes.post("/replay", response_model=None, responses=NOTED)
     def replay(asked: LetterReplay) -> Response:
         """Publish the letters that are meant once more, each to the log that it came from, oldest first.
 

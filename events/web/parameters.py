@@ -4,19 +4,24 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
+ERRORS_MAX: Final = 50
+"""How many wrong parameters of a request are told: a request may have tens of thousands."""
+NAME_MAX: Final = 200
+"""How many characters of a parameter's name are quoted."""
+
 
 def wrong_parameters(request: Request, error: RequestValidationError) -> list[dict[str, str]]:
-    """Each parameter that is wrong, and why."""
+    """Each parameter that is wrong, and why; the first 50 of them."""
     errors = []
-    for each in error.errors():
-        parameter = ".".join(str(part) for part in each["loc"][1:])
-        errors.append({"parameter": parameter, "detail": _wording(each, _known(request, each["loc"]))})
+    for each in error.errors()[:ERRORS_MAX]:
+        parameter = _quotable(".".join(str(part) for part in each["loc"][1:]) or str(each["loc"][0]))
+        errors.append({"parameter": parameter, "detail": _quotable(_wording(each, _known(request, each["loc"])), 2000)})
     return errors
 
 
@@ -30,10 +35,15 @@ def once(request: Request) -> None:
         raise RequestValidationError([{"loc": ("query", name), "msg": "is given more than once"} for name in twice])
 
 
+def _quotable(text: str, length_max: int = NAME_MAX) -> str:
+    """A text that came with a request, so that it can be sent back: JSON can say halves of characters, UTF-8 cannot."""
+    return text[:length_max].encode(errors="replace").decode()
+
+
 def _wording(error: Any, known: Sequence[str]) -> str:
     match error.get("type"):
         case "extra_forbidden":
-            meant = get_close_matches(str(error["loc"][-1]), known, n=1)
+            meant = get_close_matches(str(error["loc"][-1])[:NAME_MAX], known, n=1)
             hint = f" (did you mean {meant[0]}?)" if meant else ""
             what = "field of this object" if error["loc"][0] == "body" else "parameter of this resource"
             return f"is not a {what}{hint}; these are: {', '.join(known) or 'none'}"

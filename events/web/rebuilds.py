@@ -47,7 +47,7 @@ def router(builder: Builder) -> APIRouter:
         """A view, how it stands, and the rebuild that is under way, or was the last: how far it is, how fast, and until when."""
         return _json(_said(builder, view))
 
-    @routes.post("", response_model=None)
+    @routes.post("", response_model=None, status_code=HTTPStatus.ACCEPTED)
     def begin(asked: RebuildWanted) -> Response:
         """Make a view again beside the live one, and then switch to it in one step (or compare the two: `check`).
 
@@ -62,7 +62,7 @@ def router(builder: Builder) -> APIRouter:
             raise HTTPException(HTTPStatus.CONFLICT, _busy(busy.job, builder.now())) from None
         return _json(_said(builder, job.view), HTTPStatus.ACCEPTED, {"Location": f"{PATH}/{job.view}"})
 
-    @routes.delete("/{view}", response_model=None)
+    @routes.delete("/{view}", response_model=None, status_code=HTTPStatus.ACCEPTED)
     def cancel(view: str) -> Response:
         """End the rebuild of a view that is under way: the live view stays, what was made is deleted."""
         try:

@@ -9,7 +9,6 @@ import threading
 import time
 from importlib.metadata import version
 
-import uvicorn
 from eventsourcing.persistence import OperationalError
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.record import TopicPartition
 from events.topics import DIRECTORY
+from events.web.server import server as http_server
 from services.forecast.api import create_app
 from services.forecast.directory import Directories, Refresher
 from services.forecast.inbound import GROUP, TOPICS, Inbound
@@ -95,7 +95,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     view = ForecastView(bus, store.snapshot, worker.taking, TRANSIENT)
     builder = Builder(store.ledger, store.snapshot, [view], worker=instance, transient=TRANSIENT)
     app = create_app(store, directories, loop.progress, registry, settings, time.time_ns, office, builder)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = http_server(app)
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.rebuild.builder import Builder
-from events.web import dead_letters, rebuilds
+from events.web import bodies, dead_letters, openapi, rebuilds
 from events.web.conditional import form_of, respond
 from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
@@ -36,8 +36,17 @@ def create_app(
 
     Without an ``office`` there are no dead letters, without a ``builder`` no rebuilds.
     """
-    app = FastAPI(title="Handoff forecast", version="1", docs_url=None, redoc_url=None, dependencies=[Depends(once)])
+    app = FastAPI(
+        title="Handoff forecast",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(once)],
+        responses=openapi.PROBLEMS,
+    )
+    openapi.install(app)
     problems.install(app)
+    bodies.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
     app.include_router(health.router(store, directories, progress, registry))
     if office is not None:
@@ -84,12 +93,8 @@ def create_app(
 
 
 def _answers(model: type[Any], *, csv: bool = True) -> dict[int | str, dict[str, Any]]:
-    content = {"text/csv": {"schema": {"type": "string"}}} if csv else {}
-    return {
-        200: {"model": model, "content": content},
-        304: {"description": "The answer is the one whose ETag was sent"},
-        422: {"description": "A parameter is wrong", "content": {problems.MEDIA_TYPE: {}}},
-    }
+    content = openapi.CSV[200] if csv else {}
+    return {200: {"model": model, **content}, **openapi.UNCHANGED}
 
 
 async def _directory_unknown(_: Request, error: Exception) -> JSONResponse:

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from events.bus import BusError
 from events.bus.letters.keeping import waiting
 from events.bus.progress import Progress
+from events.web.openapi import UNREADY
 from services.forecast.directory import Directories
 from services.forecast.figures import Figures
 from services.forecast.store import Store
@@ -28,7 +29,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
         """The process answers."""
         return {"alive": True}
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", responses=UNREADY)
     def readyz() -> JSONResponse:
         """Whether the service does its work, check by check."""
         found = checks(store, directories, progress())
@@ -36,7 +37,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
 
-    @routes.get("/metrics")
+    @routes.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

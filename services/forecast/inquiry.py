@@ -14,6 +14,7 @@ import msgspec
 from events.published import DealImage
 from events.values import format_instant
 from events.web.conditional import etag
+from events.web.cursors import cursor_of
 from services.forecast import answers
 from services.forecast.answers import DealEntry, DealHistory, DealPage, Forecast, HistoricState, Pipeline, Share, amount_of, text_of
 from services.forecast.directory import Directories, Reps
@@ -21,7 +22,7 @@ from services.forecast.domain import Question, Segment, prevailing_currency, rul
 from services.forecast.figures import Figures, Listed, Segments
 from services.forecast.periods import FOREVER, Period, parse_period
 from services.forecast.problems import InvalidParameterError
-from services.forecast.questions import Asked, DealQuery, DealsQuery, ForecastQuery, PipelineQuery, cursor_of, place_of
+from services.forecast.questions import Asked, DealQuery, DealsQuery, ForecastQuery, PipelineQuery, place_of
 from services.forecast.settings import Settings
 from services.forecast.store import Moment, Store
 

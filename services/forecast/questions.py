@@ -1,14 +1,13 @@
 """What may be asked over HTTP: the query parameters of every resource, checked and understood. Unknown ones are refused."""
 
-import base64
-import json
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.business_time import end_of, instant_or_date
+from events.web import cursors
 from services.forecast.domain import Rule
 from services.forecast.periods import parse_period
 from services.forecast.store import Moment
@@ -17,18 +16,12 @@ By = Literal["stage", "status", "rep", "team", "region", "customer_region", "pro
 ForecastBy = Literal["rep", "team", "region"]
 
 
+LIMIT_MAX: Final = 500
+
+
 def place_of(cursor: str) -> tuple[str, str]:
-    """Customer and id of the deal after which a page begins."""
-    try:
-        customer_id, deal_id = json.loads(base64.urlsafe_b64decode(cursor))
-        return str(customer_id), str(deal_id)
-    except (ValueError, TypeError):
-        raise ValueError("is not a cursor: take `next` of the page before") from None
-
-
-def cursor_of(customer_id: str, deal_id: str) -> str:
-    """A place as an opaque cursor."""
-    return base64.urlsafe_b64encode(json.dumps((customer_id, deal_id)).encode()).decode()
+    """Customer and id of the deal after which a page begins. Raises ``ValueError``."""
+    return cursors.place_of(cursor, tuple[str, str])
 
 
 def _readable(read: Callable[[str], object]) -> AfterValidator:
@@ -94,7 +87,7 @@ class DealsQuery(Asked):
     state: Literal["open", "won", "lost"] | None = None
     customer_id: str | None = None
     currency: Currency | None = None
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
     after: Annotated[Cursor | None, Field(description="`next` of the page before.")] = None
     format: Format = None
 

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     def _is_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Europe" is a folder
             raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from error
         return name
 

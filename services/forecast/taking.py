@@ -101,6 +101,10 @@ class Taking:
             return "held"
         if change.parts > 1:
             held = parts.release(cursor, projection.held, change.customer_id, customer)
-            change = changes.gather([*(self._held(part) for part in held), change])
+            try:
+                change = changes.gather([*(self._held(part) for part in held), change])
+            except ValueError as error:
+                letters.extend(parts.incomplete([*held, record], str(error)))
+                return "refused"
         projection.apply(cursor, change, customer)
         return "applied" if change.status or change.deals else "ignored"

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
@@ -28,6 +27,7 @@ from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE_INPUTS
+from events.web.server import server as http_server
 from services.lifecycle.api import create_app
 from services.lifecycle.cache import Cache
 from services.lifecycle.domain.state import Policy
@@ -142,7 +142,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     )
     builder = builder_of(store, tables, f"lifecycle-{settings.instance}")
     app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass, office, builder)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = http_server(app)
     http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds, done=worker.done)
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.rebuild.builder import Builder
-from events.web import dead_letters, rebuilds
+from events.web import bodies, dead_letters, openapi, rebuilds
 from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
@@ -47,9 +47,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         default_response_class=Json,
+        responses=openapi.PROBLEMS,
         dependencies=[Depends(once)],
     )
+    openapi.install(app)
     problems.install(app)
+    bodies.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))
     app.include_router(process.router(store, lambda: tables.policy, clock))

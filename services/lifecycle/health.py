@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from events.bus.progress import Progress
+from events.web.openapi import UNREADY
 from services.lifecycle.metrics import Senders
 from services.lifecycle.store import Store
 from services.lifecycle.sweep import Sweep, Swept
@@ -39,7 +40,7 @@ def router(
         """The process answers."""
         return {"alive": True}
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", responses=UNREADY)
     def readyz() -> JSONResponse:
         """Whether the service does its work, check by check; a wrong version of the status table is told, and leaves it ready."""
         found = checks(store, tables, progress(), swept())
@@ -47,7 +48,7 @@ def router(
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
 
-    @routes.get("/metrics")
+    @routes.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,7 +1,7 @@
 """Events as HTTP requests carry them (the CloudEvents HTTP binding): structured, batched, or binary with ``ce-`` headers.
 
 In goes a request, out come events as the records that they would be, byte for byte; or a problem, for a body that is not one or
-several events by its form. Everything is limited, and the body is not read further than it is taken.
+several events by its form. Everything is limited.
 """
 
 import re
@@ -18,7 +18,6 @@ from starlette.requests import ClientDisconnect
 from events.codec import Undecodable
 from events.record import Headers
 
-BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 EVENTS_MAX: Final = 1_000
 """How many events one batch may have."""
 
@@ -39,26 +38,16 @@ class Arrived(Struct, frozen=True):
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, as far as it is taken: a longer one is refused before it is read."""
-    too_long = HTTPException(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body may have {BODY_BYTES_MAX} bytes at most: send several smaller batches"
-    )
+    """The body; how long it may be is in :mod:`events.web.bodies`."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not understood: send it as it is")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        raise too_long
-    body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise too_long
+        body = await request.body()
     except ClientDisconnect:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the body ended before its content-length") from None
     if not body:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the body is empty: it holds the event, as JSON")
-    return bytes(body)
+    return body
 
 
 def events_of(request: Request, body: bytes) -> list[Arrived]:

@@ -1,16 +1,16 @@
 """``GET /v1/customers``: find customers and list them, in pages or as one CSV file. All shards are read as one."""
 
-import base64
-import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, Field
 
 from events.values import format_instant
+from events.web import cursors
 from events.web.conditional import form_of
+from events.web.openapi import CSV
 from events.web.spreadsheet import csv_of, safe
 from services.lifecycle.criteria import Criteria, refused
 from services.lifecycle.customers import Line, Selection, Sort
@@ -29,22 +29,17 @@ COLUMNS: Final = (
 """What is said of a customer, in this order."""
 
 
-def place_of(cursor: str) -> tuple[Sort, int | str | None, str]:
+def place_of(cursor: str) -> tuple[Sort, int | None, str]:
     """The column, its value and the id after which a page begins. Raises ``ValueError``."""
-    try:
-        sort, value, customer_id = json.loads(base64.urlsafe_b64decode(cursor))
-        sorts = get_args(Sort)
-        number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        if sort not in sorts or not isinstance(customer_id, str) or not (number or (value is None and sort == sorts[0])):
-            raise TypeError
-        return sort, value, customer_id
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("is not a cursor: take `next` of the page before") from None
+    sort, value, customer_id = cursors.place_of(cursor, tuple[Sort, cursors.Whole | None, str])
+    if (value is None) != (sort == "customer_id"):
+        raise ValueError("is not a cursor: take `next` of the page before")
+    return sort, value, customer_id
 
 
 def _cursor_of(sort: Sort, line: Line) -> str:
     value = None if sort == "customer_id" else getattr(line.summary, sort)
-    return base64.urlsafe_b64encode(json.dumps((sort, value, line.customer_id)).encode()).decode()
+    return cursors.cursor_of(sort, value, line.customer_id)
 
 
 def _cursor(text: str) -> str:
@@ -87,7 +82,7 @@ def router(store: Store, policy: Callable[[], Policy], clock: Callable[[], int])
     """The resource. ``clock``: nanoseconds since 1970."""
     routes = APIRouter()
 
-    @routes.get("/v1/customers", response_model=None)
+    @routes.get("/v1/customers", response_model=None, responses=CSV)
     def customers(request: Request, query: Annotated[CustomersQuery, Query()]) -> Response | dict[str, Any]:
         """Find customers by stage, status, owner, country, source, age, score and idleness; those overdue; follow-ups due.
 
@@ -117,14 +112,14 @@ def router(store: Store, policy: Callable[[], Policy], clock: Callable[[], int])
 
 
 def _page(
-    store: Store, selection: Selection, query: CustomersQuery, place: tuple[Sort, int | str | None, str] | None, limit: int
+    store: Store, selection: Selection, query: CustomersQuery, place: tuple[Sort, int | None, str] | None, limit: int
 ) -> Sequence[Line]:
     after = None if place is None else place[1:]
     return store.listed(selection, sort=query.sort, descending=query.order == "desc", after=after, limit=limit)
 
 
 def _all(
-    store: Store, selection: Selection, query: CustomersQuery, place: tuple[Sort, int | str | None, str] | None
+    store: Store, selection: Selection, query: CustomersQuery, place: tuple[Sort, int | None, str] | None
 ) -> Iterator[Sequence[Line]]:
     while page := _page(store, selection, query, place, CSV_PAGE):
         yield page

@@ -8,6 +8,7 @@ would be another one. What commands say is remembered for a while, so that they 
 import threading
 from collections import OrderedDict
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 from msgspec import Raw
@@ -15,6 +16,7 @@ from msgspec.json import Decoder, encode
 from msgspec.structs import fields
 
 from events.codec import Fact, Undecodable, types_of
+from events.diagnosis import REFUSALS_MAX
 from events.envelope import Refusal, read_json
 from events.facts import Data
 from events.record import Headers
@@ -61,9 +63,8 @@ def read_plain(body: bytes) -> tuple[str, bytes]:
         there = f"{name[:100]!r} is no command{slip}" if name else "is missing"
         raise Wrong([Undecodable(f"{there}: there are {', '.join(COMMANDS)}", "$.command")])
     known = [field.encode_name for field in fields(_data_of(type_))]
-    strange = [
-        Undecodable(f"is no field of {name}, which has {', '.join(known)}", f"$.{each[:100]}") for each in said if each not in known
-    ]
+    unknown = islice((each for each in said if each not in known), REFUSALS_MAX)
+    strange = [Undecodable(f"is no field of {name}, which has {', '.join(known)}", f"$.{each[:100]}") for each in unknown]
     if strange:
         raise Wrong(strange)
     return type_, encode(said)

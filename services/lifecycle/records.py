@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.business_time import end_of, instant_or_date
 from events.web.conditional import MEDIA_TYPES, form_of, unchanged
+from events.web.openapi import CSV, UNCHANGED
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.reading import Moment, NotThere, Reading, customer_view, read
 from services.lifecycle.store import Store
@@ -20,10 +21,8 @@ from services.lifecycle.timeline import Order, place_of, timeline_csv, timeline_
 LIMIT_MAX: Final = 500
 
 
-class Json(Response):
+class Json(JSONResponse):
     """JSON by msgspec: decimals and instants as they are published."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content)
@@ -70,7 +69,7 @@ def router(store: Store, policy: Callable[[], Policy]) -> APIRouter:
     """The resources."""
     routes = APIRouter()
 
-    @routes.get("/v1/customers/{customer_id:path}", response_model=None)
+    @routes.get("/v1/customers/{customer_id:path}", response_model=None, responses=UNCHANGED)
     def customer(request: Request, customer_id: CustomerId, query: Annotated[RecordQuery, Query()]) -> Response:
         """A customer's record: stage, status, owner, deals with their documents, hand-offs, commands, and the status's history.
 
@@ -82,7 +81,7 @@ def router(store: Store, policy: Callable[[], Policy]) -> APIRouter:
         reading = _read(store, customer_id, query, policy())
         return Json(customer_view(reading), headers=_headers(tag))
 
-    @routes.get("/v1/timeline/{customer_id:path}", response_model=None)
+    @routes.get("/v1/timeline/{customer_id:path}", response_model=None, responses=CSV | UNCHANGED)
     def timeline(request: Request, customer_id: CustomerId, query: Annotated[TimelineQuery, Query()]) -> Response:
         """Every fact of a record in the order of business time: what it says, what it changed, and what late ones corrected.
 

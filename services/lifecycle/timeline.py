@@ -3,8 +3,6 @@
 Pages are cut at facts (keyset), so that a fact that comes in meanwhile moves nothing. Only the facts of a page are folded again.
 """
 
-import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final, Literal
@@ -13,7 +11,8 @@ import msgspec
 
 from events.codec import Fact
 from events.facts import FactRef
-from events.values import INSTANT_MAX, INSTANT_MIN, NANOSECONDS, format_instant
+from events.values import NANOSECONDS, format_instant
+from events.web import cursors
 from events.web.spreadsheet import csv_of, safe
 from services.lifecycle.domain.arrivals import Arrival, arrivals, ref_of
 from services.lifecycle.domain.fold import steps
@@ -34,20 +33,14 @@ COLUMNS: Final = (
 
 def place_of(cursor: str) -> Key:
     """The fact after which a page begins. Raises ``ValueError``."""
-    try:
-        at, rank, source, name = json.loads(base64.urlsafe_b64decode(cursor))
-        numbers = all(isinstance(number, int) and not isinstance(number, bool) for number in (at, rank))
-        if not (numbers and INSTANT_MIN <= at <= INSTANT_MAX):
-            raise TypeError
-        return at, rank, source.encode(), name.encode()
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise ValueError("is not a cursor: take `next` of the page before") from None
+    at, rank, source, name = cursors.place_of(cursor, tuple[cursors.Whole, cursors.Whole, str, str])
+    return at, rank, source.encode(), name.encode()
 
 
 def cursor_of(key: Key) -> str:
     """A place as an opaque cursor."""
     at, rank, source, name = key
-    return base64.urlsafe_b64encode(json.dumps((at, rank, source.decode(), name.decode())).encode()).decode()
+    return cursors.cursor_of(at, rank, source.decode(), name.decode())
 
 
 def timeline_view(store: Store, reading: Reading, *, order: Order, after: Key | None, limit: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import threading
 import time
 from importlib.metadata import version
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
@@ -22,6 +21,7 @@ from events.bus.progress import Progress
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE, REQUEST
+from events.web.server import server as http_server
 from services.routing.api import create_app
 from services.routing.app import topology
 from services.routing.desk import Desk
@@ -100,7 +100,7 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
     forgetting = Forgetting(letters, settings.dead_letter_days, transient=TRANSIENT)
     office = Office(letters, store.read, Rehearsal(store, reference), transient=TRANSIENT, now=time.time_ns)
     app = create_app(store, reference, progress, registry, office)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = http_server(app)
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True).start()
     watchdog = Watchdog(progress, settings.watchdog_seconds)
     try:

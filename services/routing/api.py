@@ -6,22 +6,20 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Path
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
-from events.web import dead_letters
+from events.web import bodies, dead_letters, openapi
 from services.routing import health, problems
 from services.routing.outbound import published
 from services.routing.publication import Reference
 from services.routing.store import Store
 
 
-class Json(Response):
+class Json(JSONResponse):
     """JSON by msgspec: as it is published."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content)
@@ -35,8 +33,17 @@ def create_app(
     office: Office | None = None,
 ) -> FastAPI:
     """The application. Without an ``office`` there are no dead letters."""
-    app = FastAPI(title="Handoff routing", version="1", docs_url=None, redoc_url=None, default_response_class=Json)
+    app = FastAPI(
+        title="Handoff routing",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=Json,
+        responses=openapi.PROBLEMS,
+    )
+    openapi.install(app)
     problems.install(app)
+    bodies.install(app)
     app.include_router(health.router(store, reference, progress, registry))
     if office is not None:
         app.include_router(dead_letters.router(office))

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Final, cast, get_args
 
 from events.facts import SourceKind, Stage
-from events.files.reading import NUMBER_MAX, Reader, meant
+from events.files.reading import NUMBER_MAX, Reader
 from events.files.yaml_tree import Entries, Items, Tree
 from events.files.yaml_tree import Scalar as Written
 from events.values import Money, Price
@@ -76,7 +76,7 @@ def _entry(read: Reader, mapping: Entries, name: str, value: Tree) -> Condition 
     kind: Kind | None = "any" if len(name) > len(ATTRIBUTES) and name.startswith(ATTRIBUTES) else FIELDS.get(name)
     if kind is None:
         named = " (write attributes.<name>, such as attributes.vip)"
-        hint = named if name in {"attributes", ATTRIBUTES} else meant(name, (*FIELDS, *_COMBINING))
+        hint = named if name in {"attributes", ATTRIBUTES} else read.meant(name, (*FIELDS, *_COMBINING))
         read.fail(mapping.keys[name], f"there is no field {name!r}{hint}")
         return None
     return _field(read, name, kind, value)

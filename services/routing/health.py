@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from eventsourcing.persistence import PersistenceError
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from events.bus.progress import Progress
+from events.web.openapi import UNREADY
 from services.routing.publication import Reference
 from services.routing.store import Store
 
@@ -25,7 +26,7 @@ def router(store: Store, reference: Reference, progress: Callable[[], Progress],
         """The process answers."""
         return {"alive": True}
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", responses=UNREADY)
     def readyz() -> JSONResponse:
         """Whether the service does its work, check by check; wrong files are told, and do not make it unready."""
         found = checks(store, reference, progress())
@@ -33,7 +34,7 @@ def router(store: Store, reference: Reference, progress: Callable[[], Progress],
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": found}, status_code=status)
 
-    @routes.get("/metrics")
+    @routes.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

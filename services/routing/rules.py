@@ -10,7 +10,7 @@ from typing import Final, get_args
 from msgspec.json import encode
 
 from events.facts import Stage
-from events.files.reading import Reader, Written, meant
+from events.files.reading import Reader, Written
 from events.files.yaml_tree import Entries, FileError, Items, Place, Problem, Scalar, Tree, parse
 from services.routing.conditions import read_condition
 from services.routing.domain.decide import DEFAULT
@@ -143,7 +143,9 @@ class _Rules:
         if not isinstance(tree, Items):
             name = self._read.text(tree, "the name of a pool, or a list of reps,")
             if name is not None and name not in self._pools:
-                hint = meant(name, self._pools) or (" (it is a rep: write rep: instead of pool:)" if name in self._reps else "")
+                hint = self._read.meant(name, self._pools) or (
+                    " (it is a rep: write rep: instead of pool:)" if name in self._reps else ""
+                )
                 self._read.fail(tree.place, f"there is no pool {name!r}{hint}")
                 return None
             return None if name is None else PoolTarget(name)
@@ -189,7 +191,7 @@ class _Rules:
         if rep_id is None or rep_id in self._reps:
             return rep_id
         at = Place(tree.place.line, tree.place.column, path)
-        self._read.fail(at, f"{rep_id!r} is not in directory v{self._directory_version}{meant(rep_id, self._reps)}")
+        self._read.fail(at, f"{rep_id!r} is not in directory v{self._directory_version}{self._read.meant(rep_id, self._reps)}")
         return None
 
     # ------------------------------------------------------------------------------------------ rest

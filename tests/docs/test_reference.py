@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.generator import limits
 from docs.generator.command_line import commands
 from docs.generator.dead_letters import ERRORS
 from docs.generator.http import applications, operations
@@ -99,6 +100,21 @@ def test_every_route_and_parameter_is_listed() -> None:
             assert f"### {method} {path}\n" in section or f"`{path}`" in section, f"{service} {method} {path}"
             for parameter in operation.get("parameters", ()):
                 assert f"`{parameter['name']}`" in section, f"{service} {path} {parameter['name']}"
+
+
+def test_every_limit_of_the_code_is_told() -> None:
+    """Module by module: what is called a maximum is in the page, or is said to be no limit that anybody meets."""
+    found = set()
+    for folder in ("events", "services"):
+        for path in (ROOT / folder).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id.endswith("_MAX"):
+                    found.add(f"{module}:{node.target.id}")
+    told = {limit.constant for about in limits.LIMITS.values() for limit in about}
+    assert not found - told - limits.ELSEWHERE
+    assert not limits.ELSEWHERE - found
+    assert not told & limits.ELSEWHERE
 
 
 def test_every_metric_and_label_is_listed() -> None:

@@ -144,6 +144,8 @@ CASES = [
     (binary(b'{"customer_id":"C-1042","score":NaN}'), "$", '(byte 32), near \'d":"C-1042","score":NaN}\''),
     (binary(b'{"customer_id":"C-1042","score":Infinity}'), "$", "JSON is malformed"),
     (binary(b'{"customer_id":"C-\xff"}'), "$", "is not UTF-8"),
+    (binary(b'{"customer_id":"C-1042","unknown":"\xff"}'), "$", "is not UTF-8, as JSON is: invalid start byte at byte 35"),
+    (binary(b'{"customer_id":"C-1042","\xff":1}'), "$", "is not UTF-8, as JSON is"),
     (binary(b'{"customer_id":"C-1042","company":"\\u0000"}'), "$", "has a NUL character (\\u0000)"),
     (binary(b'{"customer_id":"C-1042","company":"\\ud800"}'), "$", "truncated"),
     (binary(b'{"x":' * 50_000), "$", "nested too deeply"),

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.codec import Fact, Undecodable, decode, encode
 from events.diagnosis import IGNORED_MAX, REFUSALS_MAX, refusals
@@ -228,3 +229,20 @@ def test_the_own_rules_of_data_are_told_beside_what_else_is_missing() -> None:
         "$.splits[1].rep_id",
         "$.splits[1].percent",
     ]
+
+
+@pytest.mark.parametrize("rest", [b"", b", ", b', "data": {', b"]", b', "x": ' + b"[" * 100_000])
+def test_what_is_wrong_before_the_place_where_the_json_breaks_is_told_with_it(rest: bytes) -> None:
+    found = examine(STRUCTURED, b'{"specversion": "1.0", "time": 2' + rest, NOW)
+    assert isinstance(found, Refused)
+    assert [reason.path for reason in found.reasons] == ["$.time", "$"]
+
+
+@pytest.mark.parametrize("unknown", [b'"\xff": 1', b'"x": "\xff"', b'"x": {"\xc3": []}'])
+@pytest.mark.parametrize("wrong", [b"", b'"lead_id": 7, '], ids=["else right", "wrong besides"])
+def test_bytes_that_are_no_text_are_refused_also_where_they_would_be_ignored(unknown: bytes, wrong: bytes) -> None:
+    assert places(binary(b'{"customer_id": "C-1042", ' + wrong + unknown + b"}")) == (["$.lead_id", "$"] if wrong else ["$"])
+    event = structured()
+    assert event.value is not None
+    value = event.value[:-1] + b", " + wrong.replace(b"lead_id", b"time") + unknown + b"}"
+    assert places(replace(event, value=value))[0] == ("$.time" if wrong else "value")

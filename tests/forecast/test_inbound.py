@@ -206,6 +206,18 @@ def test_parts_of_different_messages_are_not_put_together(forecast: Forecast) ->
     assert [error for error, _, _ in letters(forecast)] == ["IncompleteMessage"] * 3
 
 
+def test_parts_whose_histories_do_not_go_on_are_dead_letters_of_their_own_class(forecast: Forecast) -> None:
+    for part in (1, 2):  # both begin at the same instant
+        held = change("opportunity:1", (DAY, image(part)))
+        forecast.publish(forecast.deals("acme", held, recorded=DAY, part=part, parts=2))
+    forecast.settle()
+    assert forecast.get("/v1/pipeline")["totals"]["open"]["count"] == 0
+    assert [error for error, _, _ in letters(forecast)] == ["IncompleteMessage"] * 2
+    forecast.deal("acme", "opportunity:9", (DAY, image(5)))
+    forecast.settle()
+    assert open_amount(forecast) == "5.00"
+
+
 def test_a_clock_that_goes_back_makes_no_interval_that_ends_before_it_begins(forecast: Forecast) -> None:
     forecast.deal("acme", "opportunity:1", (DAY, image(1)), recorded=LATER)
     forecast.deal("acme", "opportunity:1", (DAY, image(2)), recorded=DAY)

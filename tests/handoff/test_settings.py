@@ -1,9 +1,12 @@
 """Settings: from the environment, from options, and on to the services."""
 
 import pytest
+from pydantic import ValidationError
 
 from handoff.errors import USAGE, CommandError
 from handoff.settings import Settings, load
+from services.forecast.settings import Settings as ForecastSettings
+from services.lifecycle.settings import Settings as LifecycleSettings
 
 
 def complaint(**options: object) -> str:
@@ -68,3 +71,15 @@ def test_two_servers_cannot_share_a_port() -> None:
     message = complaint(lifecycle_port=81, kafka_port=81)
     assert message == "HANDOFF_LIFECYCLE_PORT and HANDOFF_KAFKA_PORT are both 81: give each a port of its own"
     assert load(lifecycle_port=81, kafka_port=81, kafka="broker:9092").bootstrap == "broker:9092"  # no Kafka is started then
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "\N{SUPERSCRIPT TWO}", "9" * 5_000, "-1", ""])
+def test_a_port_is_one_that_there_can_be(port: str) -> None:
+    assert "is not host:port" in complaint(kafka=f"localhost:{port}")
+
+
+@pytest.mark.parametrize("settings", [LifecycleSettings, ForecastSettings])
+@pytest.mark.parametrize("zone", ["Europe", "x" * 5_000, "../../etc/passwd", "/etc/passwd", "", " ", "a\nb"])
+def test_what_is_no_time_zone_is_told_and_no_fault_of_ours(settings: type[LifecycleSettings | ForecastSettings], zone: str) -> None:
+    with pytest.raises(ValidationError, match="is not a time zone such as Europe/Berlin"):
+        settings(time_zone=zone)

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from events.codec import Fact, decode
 from events.topics import LEAD, VALUE_BYTES_MAX
 from events.values import format_instant
+from events.web.bodies import BODY_BYTES_MAX
 from services.lifecycle.api import create_app
-from services.lifecycle.http_events import BODY_BYTES_MAX, EVENTS_MAX
+from services.lifecycle.http_events import EVENTS_MAX
 from services.lifecycle.publishing import Publisher
 
 ONE = {"content-type": "application/cloudevents+json"}

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.files.yaml_tree import FileError, Problem
+from events.files.yaml_tree import PROBLEMS_MAX, FileError, Problem
 from events.reference import Directory, Rep
 from services.routing.directory import read_directory
+from tests.fuzz.feeding import no_longer_than
 
 
 def problems(text: str) -> list[str]:
@@ -71,3 +72,28 @@ def directory_or_problems(content: bytes) -> Directory | list[Problem]:
         return read_directory(content).content
     except FileError as error:
         return error.problems
+
+
+def test_numbers_that_are_longer_than_python_reads_are_no_numbers() -> None:
+    text = f"reps:\n  - {{rep_id: anna, attributes: {{quota: {'9' * 5_000}}}}}"
+    (problem,) = problems(text)
+    assert problem.startswith("directory.yaml:2:40 reps[0].attributes.quota: a whole number from ")
+    assert len(problem) < 400
+
+
+def test_a_value_is_quoted_only_so_far() -> None:
+    assert max(map(len, problems(f"reps: {'x' * 100_000}"))) < 400
+
+
+def test_the_first_hundred_problems_are_told_and_how_many_more_there_are() -> None:
+    lines = problems("reps:\n" + "  - 1\n" * 1_000)
+    assert len(lines) == PROBLEMS_MAX + 1
+    assert lines[-1] == "directory.yaml: 900 more problems: mend these first"
+
+
+def test_a_large_sales_force_with_time_zones_is_read_in_time() -> None:
+    reps = "".join(
+        f"  - {{rep_id: r{number}, time_zone: {'Europe/Berlin' if number % 2 else 'Europe/Brlin'}}}\n" for number in range(2_000)
+    )
+    with no_longer_than(cpu_seconds=30):  # looking for the zones of this machine each time took minutes
+        assert "did you mean 'Europe/Berlin'?" in problems("reps:\n" + reps)[0]

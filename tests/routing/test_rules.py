@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import services.routing
-from events.files.yaml_tree import FILE_BYTES_MAX, FileError, Problem
+from events.files.yaml_tree import FILE_BYTES_MAX, PROBLEMS_MAX, FileError, Problem
 from events.values import Price
 from services.routing.directory import read_directory
 from services.routing.domain.rule_set import (
@@ -33,6 +33,7 @@ from services.routing.domain.rule_set import (
     Unassigned,
 )
 from services.routing.rules import read_rules
+from tests.fuzz.feeding import no_longer_than
 
 REPS = ("anna", "ben", "caroll")
 
@@ -305,3 +306,13 @@ def rules_or_problems(content: bytes) -> RuleSet | list[Problem]:
         return read_rules(content, REPS, 1).content
     except FileError as error:
         return error.problems
+
+
+def test_names_that_nobody_knows_are_told_in_time_however_many() -> None:
+    reps = [f"rep-{number:05}" for number in range(10_000)]
+    unknown = ", ".join(f"ref-{number:05}" for number in range(300))
+    content = f"pools:\n  p: [{unknown}]\nterritories: []\ndefault: {{pool: p}}\n".encode()
+    with no_longer_than(cpu_seconds=10), pytest.raises(FileError) as caught:  # a hint for each took 17 s
+        read_rules(content, reps, 1)
+    assert len(caught.value.problems) == PROBLEMS_MAX
+    assert "'ref-00000' is not in directory v1 (did you mean 'rep-00000'?)" in str(caught.value)

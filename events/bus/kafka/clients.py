@@ -5,6 +5,7 @@ closed when the constructor raises. A broker that is not there is noticed by a p
 and not the whole bootstrap time.
 """
 
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ SHARED: Final[Mapping[str, Any]] = {
     "reconnect_backoff_max_ms": 1_000,
     "metadata_max_age_ms": 60_000,
 }
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _PASSING: Final = (
     BrokerNotAvailableError,
     IllegalGenerationError,
@@ -61,8 +63,8 @@ def addresses(bootstrap: str) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for server in bootstrap.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"Kafka bootstrap servers {bootstrap!r}: {server.strip()!r} is not host:port")
+        if not host or _PORT.fullmatch(port) is None or not 1 <= int(port) <= 65535:
+            raise ValueError(f"Kafka bootstrap servers {bootstrap[:200]!r}: {server.strip()[:200]!r} is not host:port")
         found.append((host.strip("[]"), int(port)))
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from events.values import format_instant
@@ -12,6 +13,8 @@ from services.lifecycle.mass.change import Standing
 from services.lifecycle.mass.runner import SOURCE, Runner
 
 CSV_PAGE: Final = 500
+FIGURES_KEPT_MAX: Final = 1000
+"""Of how many applied batches the figures are kept in memory."""
 COLUMNS: Final = (
     *("customer_id", "before_stage", "before_status", "before_owner", "after_stage", "after_status", "after_owner"),
     *("outcome", "rule", "explanation"),
@@ -26,7 +29,7 @@ class Answers:
     def __init__(self, batches: Batches, runner: Runner) -> None:
         self._batches = batches
         self._runner = runner
-        self._applied: dict[str, tuple[Tally, Mapping[str, int]]] = {}
+        self._of_applied = lru_cache(FIGURES_KEPT_MAX)(self._counted)
 
     def batch(self, batch: Batch) -> dict[str, Any]:
         """A batch: what is wanted, how many records it means and changes, and how far it is."""
@@ -55,12 +58,10 @@ class Answers:
 
     def _figures(self, batch: Batch) -> tuple[Tally, Mapping[str, int]]:
         """How far it is, and how many stay by which rule. Of what is applied it is counted once: a list has many of them."""
-        if (known := self._applied.get(batch.id)) is not None:
-            return known
-        found = (self._batches.tally(batch.id), self._batches.rules(batch.id))
-        if batch.state == "applied":
-            self._applied[batch.id] = found
-        return found
+        return self._of_applied(batch.id) if batch.state == "applied" else self._counted(batch.id)
+
+    def _counted(self, id: str) -> tuple[Tally, Mapping[str, int]]:
+        return self._batches.tally(id), self._batches.rules(id)
 
     def records(self, batch: Batch, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Records of a batch: how each stood before and stands after, and what became of its command."""

@@ -1,7 +1,5 @@
 """Mass changes over HTTP: see what would happen, apply it, look how far it is, give it up, take it back."""
 
-import base64
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,7 +12,9 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from events.values import NANOSECONDS
+from events.web import cursors
 from events.web.conditional import form_of
+from events.web.openapi import CSV
 from services.lifecycle import problems
 from services.lifecycle.admission import unknown_status
 from services.lifecycle.criteria import Criteria
@@ -61,17 +61,7 @@ class Reversal(BaseModel):
 
 def place_of(cursor: str) -> tuple[int, str]:
     """When the last batch of the page before began, and its id. Raises ``ValueError``."""
-    try:
-        created_at, id_ = json.loads(base64.urlsafe_b64decode(cursor))
-        if not isinstance(created_at, int) or not isinstance(id_, str) or abs(created_at) >= 2**63:
-            raise TypeError
-        return created_at, id_
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("is not a cursor: take `next` of the page before") from None
-
-
-def _cursor_of(batch: Batch) -> str:
-    return base64.urlsafe_b64encode(json.dumps((batch.created_at, batch.id)).encode()).decode()
+    return cursors.place_of(cursor, tuple[cursors.Whole, str])
 
 
 def _cursor(text: str) -> str:
@@ -208,7 +198,8 @@ def router(resources: Resources) -> APIRouter:
     def listed(query: Annotated[BatchesQuery, Query()]) -> dict[str, Any]:
         """Mass changes, newest first."""
         page = resources.batches.newest(query.limit + 1, place_of(query.after) if query.after else None)
-        following = _cursor_of(page[query.limit - 1]) if len(page) > query.limit else None
+        last = page[query.limit - 1] if len(page) > query.limit else None
+        following = None if last is None else cursors.cursor_of(last.created_at, last.id)
         return {"mass_changes": [resources.answers.batch(batch) for batch in page[: query.limit]], "next": following}
 
     @routes.get("/{id}", dependencies=nothing_asked)
@@ -216,7 +207,7 @@ def router(resources: Resources) -> APIRouter:
         """A mass change: its state, how many records it means and changes, and how far it is."""
         return resources.answers.batch(resources.found(id))
 
-    @routes.get("/{id}/records", response_model=None)
+    @routes.get("/{id}/records", response_model=None, responses=CSV)
     def records(request: Request, id: BatchId, query: Annotated[RecordsQuery, Query()]) -> Response | dict[str, Any]:
         """Its records: how each stood before, what would happen or happened to it, and by which rule nothing did.
 

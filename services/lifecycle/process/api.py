@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from events.web.conditional import unchanged
+from events.web.openapi import UNCHANGED
 from services.lifecycle.admission import unknown_status
 from services.lifecycle.criteria import refused
 from services.lifecycle.domain.state import Policy
@@ -33,12 +34,12 @@ def router(store: Store, policy: Callable[[], Policy], clock: Callable[[], int])
             raise refused("from", "is after `to`: no case can begin between them")
         return maps.of(question)
 
-    @routes.get("/v1/process-map", response_model=ProcessAnswer, response_class=JSONResponse)
+    @routes.get("/v1/process-map", response_model=ProcessAnswer, response_class=JSONResponse, responses=UNCHANGED)
     def process_map(request: Request, query: Annotated[MapQuery, Query()]) -> Response:
         """What really happened, beside what was meant: transitions, conversion, times, rework, skips, variants."""
         return _respond(request, made(query), "application/json", msgspec.json.encode)
 
-    @routes.get("/v1/process-map.svg", response_class=Response, responses={200: {"content": {SVG: {}}}})
+    @routes.get("/v1/process-map.svg", response_class=Response, responses={200: {"content": {SVG: {}}}, **UNCHANGED})
     def process_map_svg(request: Request, query: Annotated[PictureQuery, Query()]) -> Response:
         """The process map as one picture (SVG), which needs nothing else: no script, no font, no other file."""
         return _respond(request, made(query), SVG, lambda found: picture(found, query.arrows).encode())

@@ -1,0 +1,149 @@
+"""What a client can send and hold on to has an end: bodies, heads, silence, connections. On a real port, byte for byte."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
+
+from events.web import bodies
+from events.web.bodies import BODY_BYTES_MAX
+from events.web.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, Impatient, server
+
+CHUNK = 64 * 1024
+
+
+class Hasty(Impatient):
+    """One that waits for no more than a moment."""
+
+    head_seconds_max = 0.1
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+    bodies.install(app, seconds_max=0.3)
+
+    @app.post("/length")
+    async def length(request: Request) -> int:
+        return len(await request.body())
+
+    @app.exception_handler(HTTPException)
+    async def told(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = server(application())
+    running.config.http = Hasty
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    running.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+def said(port: int, *pieces: bytes) -> bytes:
+    """All that comes back, until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        answer = bytearray()
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+            while got := connection.recv(CHUNK):
+                answer += got
+        except ConnectionError:  # it is closed while we still talk
+            pass
+        return bytes(answer)
+
+
+def post(length: int | str, body: bytes = b"") -> bytes:
+    return f"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+def test_a_body_of_the_limit_is_read(port: int) -> None:
+    assert said(port, post(BODY_BYTES_MAX, b" " * BODY_BYTES_MAX)).endswith(str(BODY_BYTES_MAX).encode())
+
+
+@pytest.mark.parametrize("length", [BODY_BYTES_MAX + 1, 10**19])
+def test_a_longer_one_is_refused_before_it_comes(port: int, length: int) -> None:
+    answer = said(port, post(length))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert f"the body may have {BODY_BYTES_MAX} bytes at most".encode() in answer
+
+
+def test_one_of_unknown_length_is_refused_where_it_becomes_too_long(port: int) -> None:
+    head = b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    piece = f"{CHUNK:x}\r\n".encode() + b" " * CHUNK + b"\r\n"
+    assert said(port, head, *[piece] * (BODY_BYTES_MAX // CHUNK), b"1\r\n \r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_end_is_given_up(port: int) -> None:
+    answer = said(port, post(10, b"123"))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not come within 0.3 s" in answer
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-More: "])
+def test_a_head_that_does_not_end_is_given_up(port: int, begun: bytes) -> None:
+    assert said(port, begun) == b""
+
+
+def test_after_an_answer_too(port: int) -> None:
+    whole = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    assert said(port, whole, b"POST /le").count(b"HTTP/1.1 200 OK") == 1
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"a" * (2 * HEAD_BYTES_MAX) + b"\r\n\r\n",
+        b"GET /" + b"a" * (2 * HEAD_BYTES_MAX),
+        b"\x00\xff\x16\x03\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffffffff\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_the_next_one_is_served(port: int, junk: bytes) -> None:
+    answer = said(port, junk)
+    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 413", b"HTTP/1.1 501", b"")
+    assert said(port, post(2, b"{}")).endswith(b"2")
+
+
+def test_a_server_has_no_more_than_its_connections() -> None:
+    config = server(FastAPI()).config
+    assert (config.limit_concurrency, config.h11_max_incomplete_event_size) == (CONNECTIONS_MAX, HEAD_BYTES_MAX)
+
+
+def test_what_the_server_tells_after_the_body_may_take_as_long_as_it_likes() -> None:
+    """A long answer waits for the client to go away: that is no body."""
+
+    async def told() -> list[Any]:
+        pieces = [{"type": "http.request", "body": b"{}", "more_body": False}, {"type": "http.disconnect"}]
+        came: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            came.extend([await receive(), await receive()])
+
+        async def receive() -> Any:
+            return pieces.pop(0)
+
+        limited = bodies._Limited(app, seconds_max=0)
+        await limited({"type": "http", "headers": []}, receive, None)  # type: ignore[arg-type]
+        return came
+
+    assert json.dumps(asyncio.run(told()), default=str).count("http.") == 2
