@@ -18,7 +18,7 @@ _SEED: Final = 0x9747B28C
 _BITS: Final = 0xFFFFFFFF
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)  # a few MiB
 def murmur2_hash(data: bytes) -> int:
     """MurmurHash2, 32 bits, with Kafka's seed; remembered, because the same customers come again and again."""
     hashed = _SEED ^ len(data)

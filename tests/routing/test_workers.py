@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from events.record import Message
 from handoff.broker import EmbeddedKafka
+from tests.answers import assert_same_answers
 from tests.postgres import PostgresServer
 from tests.routing.test_process import Cluster, Process, broker, cluster, exactly_once, leads  # noqa: F401 - fixtures
 
@@ -62,3 +64,31 @@ def test_the_desk_moves_to_whoever_is_left(worker: Worker, cluster: Cluster, eve
     exactly_once(cluster.assignments(), decided)
     for each in (one, two, three):
         assert "Traceback" not in each.log.read_text()
+
+
+def test_the_standby_answers_for_all(worker: Worker, cluster: Cluster, eventually: Any) -> None:  # noqa: F811 - the fixture
+    """One worker has the desk; every resource of the other one says what its own say."""
+    one, two = worker("1"), worker("2")
+    eventually(lambda: all((each.get("/v1/status") or {}).get("state") == "running" for each in (one, two)), seconds=90)
+    count = 40
+    cluster.says(*leads(0, count))
+    spoiled = [Message("crm.lifecycle.v1", f"customer-{number}".encode(), b"{", ()) for number in range(count)]
+    cluster.send(spoiled)
+    customers = [f"customer-{number}" for number in range(count)]
+    for each in (one, two):
+        for customer in customers:
+            eventually(lambda: (each.get(f"/v1/assignments/{customer}") or {}).get("assignments"), seconds=90)  # noqa: B023
+        eventually(lambda: len(each.get("/v1/dead-letters", limit=1000)["dead_letters"]) == count, seconds=60)  # noqa: B023
+    desks = ["routing.request.v1[0]" in each.get("/v1/status")["positions"] for each in (one, two)]
+    assert sorted(desks) == [False, True], "one has the desk, the other one stands by"
+    letters = one.get("/v1/dead-letters", limit=1000)["dead_letters"]
+    assert_same_answers(
+        [one.port, two.port],
+        {
+            "/v1/assignments/{customer_id}": [(f"/v1/assignments/{customer}", {}) for customer in customers],
+            "/v1/dead-letters": [("/v1/dead-letters", {"limit": "1000"})],
+            "/v1/dead-letters/groups": [("/v1/dead-letters/groups", {})],
+            "/v1/dead-letters/{number}": [(f"/v1/dead-letters/{letter['number']}", {}) for letter in letters],
+            "/v1/dead-letters/{number}/value": [(f"/v1/dead-letters/{letters[0]['number']}/value", {})],
+        },
+    )
