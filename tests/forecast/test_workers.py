@@ -148,7 +148,7 @@ def test_every_worker_answers_for_all_partitions(worker: Worker, producer: Produ
             ],
             "/v1/forecast": [
                 ("/v1/forecast", as_of | {"period": "2017-Q1"}),
-                ("/v1/forecast", as_of | {"period": "2017", "by": "status"}),
+                ("/v1/forecast", as_of | {"period": "2017", "by": "rep"}),
             ],
             "/v1/deals": [("/v1/deals", as_of | {"limit": "500"})],
             "/v1/deals/{deal_id}": [("/v1/deals/opportunity:o", as_of | {"customer_id": customer}) for customer in customers[:10]],

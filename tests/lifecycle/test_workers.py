@@ -16,7 +16,7 @@ import pytest
 from events.bus.kafka import KafkaBus, create_topics
 from events.bus.partitioner import murmur2
 from events.codec import encode
-from events.facts import StatusSet
+from events.facts import OwnerSet
 from events.record import Message
 from events.values import parse_instant
 from handoff.broker import EmbeddedKafka
@@ -123,8 +123,8 @@ def test_every_worker_answers_for_all_shards(broker: EmbeddedKafka, url: str, wo
     sent = story(0, CUSTOMERS)
     command = encode(
         "crm.command.v1",
-        "crm.status.set.v1",
-        StatusSet(customer_id="customer-1", status="Qualified", actor="dana"),
+        "crm.owner.set.v1",
+        OwnerSet(customer_id="customer-1", rep_id="ben", actor="dana"),
         source="crm",
         id="set",
         occurred_at=parse_instant("2026-03-01T10:00:00Z"),
@@ -134,7 +134,7 @@ def test_every_worker_answers_for_all_shards(broker: EmbeddedKafka, url: str, wo
         eventually(lambda: {len(each.status().get("positions", ())) for each in (one, two)} == {16}, seconds=90)
         spoiled = [Message("crm.lead.v1", f"spoiled-{number}".encode(), b"{", ()) for number in range(8)]
         producer.send([*sent, command, *spoiled]).wait(30)
-        eventually(lambda: won(one) == CUSTOMERS and refused(two) == len(spoiled), seconds=150)
+        eventually(lambda: won(one) == CUSTOMERS and refused(two) == len(spoiled), seconds=90)
         eventually(lambda: sum(each.status().get("lag", 1) for each in (one, two)) == 0, seconds=60)
         places = [set(each.status()["positions"]) for each in (one, two)]
     assert not places[0] & places[1], "each shard has one owner"
