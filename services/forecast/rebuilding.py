@@ -95,16 +95,20 @@ class Filling:
         self._no_bug: tuple[type[Exception], ...] = (*transient, Cancelled, Replaced, Broken)
         self._projection = PROJECTIONS[into]
         self._positions: dict[TopicPartition, int] = {}
+        self._present = TopicPartition(LIFECYCLE.name, 0)
         self._records_a_step = records_a_step
         self._left_max = left_max
 
     def step(self, write: Opens) -> bool:
         with self._read() as cursor:
             behind = self._behind(cursor)
-        if sum(until - self._position(place) for place, until in behind.items()) <= self._left_max:
+        left = {place: until - self._position(place) for place, until in behind.items()}
+        if sum(left.values()) <= self._left_max:
             return False
-        place, until = min(behind.items())
-        arrivals, following = self._arrivals(place, until)
+        if left.get(self._present, 0) < self._records_a_step:  # to read on is fast; but where more comes meanwhile, others wait
+            self._present = max(left, key=lambda place: (left[place], place))
+        place = self._present
+        arrivals, following = self._arrivals(place, behind[place])
         self._take_in(write, arrivals)
         self._positions[place] = following
         self.done = sum(self._positions.values())

@@ -153,6 +153,29 @@ def test_the_live_view_answers_and_takes_in_all_the_time(sold: Forecast, check: 
     assert finish(sold)["outcome"] == "equal"
 
 
+def test_a_partition_to_which_more_comes_all_the_time_keeps_no_other_waiting(sold: Forecast) -> None:
+    places = {record.key: record.partition for record in sold.bus.records(LIFECYCLE.name)}
+    busiest = min(places, key=lambda key: (places[key], key)).decode()
+    for number in range(40):
+        sold.deal(f"customer-{number % 5}", f"quote:{number}", (JAN, image(1)))
+    sold.settle()
+    numbers = iter(range(1000))
+
+    def comes() -> None:
+        for _ in range(2):  # a step takes in three
+            sold.deal(busiest, f"order:{next(numbers)}", (JAN, image(1)))
+        sold.settle()
+
+    begin(sold)
+    steps = 0
+    while look(sold)["running"]:
+        sold.builder.step()
+        comes()
+        steps += 1
+        assert steps < 200, look(sold)["rebuild"]
+    finish(sold)
+
+
 def test_a_killed_service_leaves_the_live_view_and_its_next_start_tidies_up(sold: Forecast) -> None:
     before = sold.dump()
     begin(sold)
