@@ -339,3 +339,23 @@ def _play(forecast: Forecast, published: Any, batches: Any, data: st.DataObject)
         assert_equal(forecast, published)
     finally:
         forecast.close()
+
+
+def test_a_worker_that_stood_still_while_another_took_its_work_over_does_nothing(sold: Forecast) -> None:
+    before = sold.dump()
+    begin(sold)
+    for _ in range(6):
+        sold.builder.step()
+    frozen = sold.builder
+    silent(sold)
+    sold.crash()
+    begin(sold)
+    for _ in range(5):
+        sold.builder.step()
+    while frozen.step() is not None:
+        pass
+    assert finish(sold)["outcome"] == "switched", "the work of the second one was not touched"
+    while frozen.step() is not None:
+        pass
+    assert look(sold)["generation"] == 1
+    assert sold.dump() == before

@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from events.bus.letters.tables import REPLAY
 from events.bus.memory import drain
+from events.bus.rebuild import Table
 from events.topics import LIFECYCLE, TOPICS
 from events.values import parse_instant
 from services.forecast.domain import deal_of
 from services.forecast.figures import Figures
-from services.forecast.store import Moment
+from services.forecast.store import TABLES, VIEW, Moment
 from services.forecast.store import Store as ForecastStore
+from services.lifecycle import customers
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE
 from services.lifecycle.rebuilding import fill_lists
@@ -30,9 +32,6 @@ from tests.simulation.world import World
 MOMENTS: Final = 6
 """At so many moments the view is looked at as it was known at others."""
 BATCHES_MAX: Final = 10_000
-LISTS: Final = "SELECT * FROM customer"
-HISTORIES: Final = ("deal_history", "status_history", "customer", "boundary", "held_part")
-"""The tables of forecast's view."""
 REPLAYS: Final = (
     "SELECT d.topic, d.part, d.number, a.number FROM letter_act AS a JOIN dead_letter AS d ON d.number = a.letter"
     " WHERE a.act = 'replayed'"
@@ -105,12 +104,18 @@ def check_views_built_anew(world: World) -> Iterator[str]:
         drain(process.loops)
     finally:
         process.free()
-    for table in HISTORIES:
-        live, anew = (_sorted(site.rows(name, f"SELECT * FROM {table}")) for name in ("forecast", "rebuilt"))
-        yield from _compared(f"forecast's table {table}", live, anew)
-    lines = _sorted(site.rows("lifecycle", LISTS))
+    for table in TABLES:
+        live, anew = (_rows(world, name, VIEW, table) for name in ("forecast", "rebuilt"))
+        yield from _compared(f"forecast's table {table.name}", live, anew)
+    lines = _rows(world, "lifecycle", customers.VIEW, customers.TABLE)
     _fill_lists(world)
-    yield from _compared("lifecycle's lists", lines, _sorted(site.rows("lifecycle", LISTS)))
+    yield from _compared("lifecycle's lists", lines, _rows(world, "lifecycle", customers.VIEW, customers.TABLE))
+
+
+def _rows(world: World, database: str, view: str, table: Table) -> list[tuple[Any, ...]]:
+    """The rows of a table in the set that is live."""
+    ((live,),) = world.site.rows(database, f"SELECT live FROM view_set WHERE name = '{view}'")
+    return sorted(world.site.rows(database, f"SELECT * FROM {table.of(live)}"), key=repr)
 
 
 def _fill_lists(world: World) -> None:
@@ -118,7 +123,7 @@ def _fill_lists(world: World) -> None:
     store = LifecycleStore(world.site.open("lifecycle"), world.site.shape.shards, code_version="simulation")
     try:
         with store.database.begin() as cursor:
-            cursor.execute("DELETE FROM customer")
+            cursor.execute(f"DELETE FROM {customers.live(cursor)}")
             cursor.execute("DELETE FROM view")
         tables = StatusTables(world.bus, UTC)
         tables.refresh()
@@ -126,10 +131,6 @@ def _fill_lists(world: World) -> None:
             pass
     finally:
         store.close()
-
-
-def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return sorted(rows, key=repr)
 
 
 def _compared(what: str, live: list[tuple[Any, ...]], anew: list[tuple[Any, ...]]) -> Iterator[str]:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from events.assignments import LeadAssigned
+from events.bus.database import TRANSIENT
 from events.bus.letters.selection import Selection
 from events.bus.memory import MemoryBus, Transaction
+from events.bus.rebuild.builder import Wanted
+from events.bus.rebuild.jobs import Busy
 from events.codec import Fact, decode, encode
 from events.facts import ActivityLogged, HandoffAccepted, HandoffRejected
 from events.record import Message, TopicPartition
@@ -17,7 +21,7 @@ from events.values import format_instant
 from services.lifecycle.mass.api import MassChange, Resources, Reversal
 from tests.simulation.process import Process, Tell, by_topic, named
 from tests.simulation.reference import RUBBISH, first_versions, version_message
-from tests.simulation.steps import Answer, Begin, Gap, Input, Letters, Mass, Version
+from tests.simulation.steps import Answer, Begin, Gap, Input, Letters, Mass, Rebuild, Version
 
 LETTERS_MAX: Final = 100
 
@@ -140,6 +144,18 @@ class Outside:
             process.office.drop(Selection(), **said)
         else:
             process.office.replay(Selection(), force=step.force, **said)
+
+    def rebuild(self, process: Process, step: Rebuild) -> None:
+        """An operator asks for a view."""
+        assert process.builder is not None
+        if step.view not in process.builder.views:
+            return
+        self.told(f"{process.name} is asked for the view {step.view} again: {step.what}")
+        with suppress(Busy, *TRANSIENT):
+            if step.what == "cancel":
+                process.builder.cancel(step.view)
+            else:
+                process.builder.begin(Wanted(step.view, "eva", check=step.what == "check", share=100))
 
     def told(self, what: str) -> None:
         """What happens, with its time."""

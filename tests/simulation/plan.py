@@ -5,7 +5,7 @@ runs with all of them hide.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from random import Random
 from typing import Final
@@ -17,6 +17,7 @@ from tests.faults.load import Item, Odds, items
 from tests.lifecycle.domain.histories import TABLES
 from tests.simulation.reference import BEGIN, DIRECTORIES, RUBBISH, RULE_SETS
 from tests.simulation.steps import (
+    BUILDING,
     Answer,
     AnyStep,
     Away,
@@ -37,6 +38,7 @@ from tests.simulation.steps import (
     Pass,
     Plan,
     Publish,
+    Rebuild,
     Replace,
     Service,
     Shape,
@@ -66,6 +68,10 @@ MASS_CHANGES: Final = [
 POINTS: Final = ("begin", "commit", "committed", "send", "sent")
 
 
+VIEWS: Final[Sequence[tuple[str, Service]]] = (("customers", "lifecycle"), ("traces", "lifecycle"), ("forecast", "forecast"))
+"""What can be made again, and whose it is."""
+
+
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
     return _Drawing(seed).plan()
@@ -93,6 +99,8 @@ class _Drawing:
         self._troubles = [(trouble, chance.choice([0.05, 0.12, 0.25])) for trouble in CRASHES if chance.random() < often]
         self._troubles += [(trouble, chance.choice([0.02, 0.05, 0.1])) for trouble in OTHERS if chance.random() < seldom]
         self._turns = chance.choice([4, 8, 12])
+        self._rebuilding = Random(f"rebuilds {seed}")  # of its own: plans stay what they were but for these steps
+        self._rebuild_odds = self._rebuilding.choice([0, 0.05, 0.2, 0.4])
 
     def plan(self) -> Plan:
         """Inputs one by one or together, and between them work and trouble."""
@@ -106,6 +114,8 @@ class _Drawing:
             self._publish(tuple(_input(item) for item in itertools.islice(load, together)))
             for _ in range(chance.randrange(self._turns)):
                 self._work()
+                if self._rebuilding.random() < self._rebuild_odds:
+                    self._rebuild()
                 for trouble, odds in self._troubles:
                     if chance.random() < odds:
                         self._steps += trouble(self)
@@ -142,6 +152,17 @@ class _Drawing:
     def _turns_of(self, service: Service, number: int) -> list[AnyStep]:
         """Some work in a place, so that what is to happen there does."""
         return [self._turn(service, number) for _ in range(self._chance.randrange(4))]
+
+    def _rebuild(self) -> None:
+        """A view is asked for, or the work on one goes on."""
+        chance = self._rebuilding
+        view, service = chance.choice(VIEWS)
+        number = chance.randrange(getattr(self.shape, service))
+        if chance.random() < 0.4:
+            what = chance.choice(["switch", "switch", "check", "check", "cancel"])
+            self._steps.append(Rebuild(at=self._now, service=service, number=number, view=view, what=what))
+        times = chance.choice([1, 2, 5, 20])
+        self._steps.append(Turn(service=service, number=number, which=BUILDING, times=times))
 
     # -------------------------------------------------------------------------------------- what is drawn
 

@@ -7,7 +7,7 @@ that nobody catches, raised where a real process could be killed, and what is le
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
 from msgspec import Struct
@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from events.bus import Assigned, Bus, Consumer, Delivery, Producer, Reader, Revoked
 from events.bus.cursor import Cursor
-from events.bus.database import Database, EventTable
+from events.bus.database import TRANSIENT, Database, EventTable
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer
+from events.bus.rebuild.builder import Builder
 from events.record import Message, Record, TopicPartition
 from services.lifecycle.mass.api import Resources
 from tests.simulation.steps import Point
@@ -197,6 +198,7 @@ class Process(Struct, frozen=True, eq=False, kw_only=True):
     bus: BorderBus
     loops: Sequence[Loop]
     works: Sequence[Callable[[], object]]
+    builder: Builder | None = None
     mass: Resources | None = None
     office: Office | None = None
     look: Callable[[], None]
@@ -204,8 +206,18 @@ class Process(Struct, frozen=True, eq=False, kw_only=True):
 
     def idle(self) -> bool:
         """Whether there is nothing more to do."""
-        done = self.mass is None or not self.mass.batches.working()
+        done = (self.mass is None or not self.mass.batches.working()) and not self._builds()
         return done and all((now := loop.progress()).state == "running" and now.lag == 0 for loop in self.loops)
+
+    def _builds(self) -> bool:
+        """Whether a view is being made again, here or elsewhere."""
+        return self.builder is not None and any(self.builder.job(view)[0].running for view in self.builder.views)
+
+    def build(self) -> None:
+        """Make views again, a piece at a time; while the database does not answer, nothing."""
+        if self.builder is not None:
+            with suppress(*TRANSIENT):
+                self.builder.step()
 
     def memberships(self) -> list[tuple[str, str]]:
         """Groups, and the name under which it is in."""

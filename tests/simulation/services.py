@@ -13,8 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from events.bus import Bus
 from events.bus.database import TRANSIENT, Database
+from events.bus.ledger import Ledger
 from events.bus.letters.office import Office
 from events.bus.loop import Loop
+from events.bus.rebuild import View
+from events.bus.rebuild.builder import Builder
 from events.bus.worker import Worker
 from events.record import Message
 from events.topics import LIFECYCLE, LIFECYCLE_INPUTS, REQUEST
@@ -22,6 +25,7 @@ from services.forecast.inbound import GROUP
 from services.forecast.inbound import TOPICS as FORECAST_INPUTS
 from services.forecast.inbound import Inbound as ForecastInbound
 from services.forecast.metrics import Metrics
+from services.forecast.rebuilding import ForecastView
 from services.forecast.store import Store as ForecastStore
 from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound as LifecycleInbound
@@ -29,6 +33,7 @@ from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import NOT_NOW, Runner
 from services.lifecycle.metrics import Counters as LifecycleCounters
+from services.lifecycle.rebuilding import CustomersView, TracesView
 from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
@@ -133,6 +138,9 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
         works=works,
         mass=mass,
         office=office,
+        builder=_builder(
+            site, store.ledger, database, name, CustomersView(store, tables.refreshed, records_a_step=2), TracesView(store)
+        ),
         look=tables.look,
         free=store.close,
     )
@@ -168,7 +176,23 @@ def _forecast(site: Site, name: str, border: Border, database: Database) -> Proc
     store.adopt_time_zone(UTC)
     worker = kinds.forecast_inbound(store.ledger, Metrics(CollectorRegistry()), UTC)
     loop = _loop(site, bus, kinds.forecast(worker), GROUP, FORECAST_INPUTS, name)
-    return Process(name=name, border=border, bus=bus, loops=[loop], works=[loop.turn], look=lambda: None, free=store.close)
+    view = ForecastView(bus, database.read, worker.taking, TRANSIENT, records_a_step=4, left_max=3)
+    return Process(
+        name=name,
+        border=border,
+        bus=bus,
+        loops=[loop],
+        works=[loop.turn],
+        builder=_builder(site, store.ledger, database, name, view),
+        look=lambda: None,
+        free=store.close,
+    )
+
+
+def _builder(site: Site, ledger: Ledger, database: Database, name: str, *views: View) -> Builder:
+    return Builder(
+        ledger, database.read, views, worker=name, transient=TRANSIENT, alone=False, now=lambda: site.clock() * 1_000_000
+    )
 
 
 def _loop(site: Site, bus: Bus, worker: Worker, group: str, topics: Any, name: str, **more: Any) -> Loop:

@@ -94,6 +94,15 @@ class Letters(Step, frozen=True, tag="letters"):
     force: bool = False
 
 
+class Rebuild(Step, frozen=True, tag="rebuild"):
+    """An operator asks a process to make a view again and switch to it, to compare it with the live one, or to end that."""
+
+    service: Service
+    number: int
+    view: str
+    what: Literal["switch", "check", "cancel"]
+
+
 # ---------------------------------------------------------------------------------- what operations publish
 
 
@@ -120,11 +129,14 @@ class Version(Step, frozen=True, tag="version"):
 # ------------------------------------------------------------------------------------------ what processes do
 
 
+BUILDING = 9
+
+
 class Turn(Step, frozen=True, tag="turn"):
     """A process does its next piece of work. ``seed``: how much it is given of which logs (none: all, in order).
 
-    ``which``: of routing's two loops, of lifecycle's loop and mass changes. A process that has ended is started first, as by its
-    supervisor.
+    ``which``: of routing's two loops, of lifecycle's loop and mass changes; ``BUILDING``: of what makes views again. A process that
+    has ended is started first, as by its supervisor.
     """
 
     service: Service
@@ -230,7 +242,7 @@ class Slow(Step, frozen=True, tag="slow"):
 
 
 AnyStep = (
-    Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Letters | Version
+    Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Letters | Rebuild | Version
     | Turn | Look | Stop | Kill | Die | Expire | Replace | Overtake | Zombie
     | Fail | Lose | Away | Slow
 )  # fmt: skip

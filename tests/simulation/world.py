@@ -24,6 +24,7 @@ from tests.simulation.process import Border, Crash, Process, Tell, Unanswered, n
 from tests.simulation.reference import BEGIN
 from tests.simulation.services import GROUPS, REAL, Kinds, Site, start
 from tests.simulation.steps import (
+    BUILDING,
     Answer,
     AnyStep,
     Away,
@@ -44,6 +45,7 @@ from tests.simulation.steps import (
     Plan,
     Point,
     Publish,
+    Rebuild,
     Replace,
     Service,
     Slow,
@@ -172,6 +174,8 @@ class World:
                 for _ in range(step.times):
                     self.bus.reseed(step.seed)
                     self._turn(place, step.which)
+            case Rebuild() if process is not None:
+                self._guarded(place, process, lambda: self.outside.rebuild(process, step))
             case Look() if process is not None:
                 self._guarded(place, process, process.look)
             case Stop() if process is not None:
@@ -233,7 +237,7 @@ class World:
             self._turn_of(place, process, which)
 
     def _turn_of(self, place: Place, process: Process, which: int) -> None:
-        self._guarded(place, process, process.works[which % len(process.works)])
+        self._guarded(place, process, process.build if which == BUILDING else process.works[which % len(process.works)])
 
     def _start(self, place: Place) -> Process | None:
         """Another process in a place, on the same database; None where it ends before it works."""
@@ -354,7 +358,7 @@ class World:
             process = place.process or self._start(place)
             if process is not None:
                 self._guarded(place, process, process.look)
-                for which in range(len(process.works)):
+                for which in (*range(len(process.works)), BUILDING):
                     if place.process is process:
                         self._turn_of(place, process, which)
         processes = [place.process for place in self._places.values()]

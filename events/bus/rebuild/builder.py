@@ -36,9 +36,10 @@ class Wanted(NamedTuple):
 
 
 class Builder(threading.Thread):
-    """Makes views. ``worker``: what others call this process. ``transient``: what is tried again. ``now``: nanoseconds since 1970.
+    """Makes views. ``start`` runs a thread; in a simulation ``step`` does the next piece by hand.
 
-    ``start`` runs a thread; in a simulation ``step`` does the next piece by hand.
+    ``worker``: what others call this process. ``transient``: what is tried again. ``alone``: no other process uses a database in
+    which only one transaction writes at a time. ``now``: nanoseconds since 1970.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Builder(threading.Thread):
         *,
         worker: str,
         transient: tuple[type[Exception], ...],
+        alone: bool = True,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         super().__init__(name="rebuild", daemon=True)
@@ -57,6 +59,7 @@ class Builder(threading.Thread):
         self._ledger = ledger
         self._read = read
         self._transient = transient
+        self._alone = alone
         self._now = now
         self._owner: Final = uuid.uuid4().hex
         self._woken = threading.Event()
@@ -99,7 +102,7 @@ class Builder(threading.Thread):
             return jobs.of_view(cursor, view)
 
     def _is_dead(self, job: Job) -> bool:
-        return jobs.dead(job, self._now(), alone=not self._ledger.dialect.lock, owners=[self._owner])
+        return jobs.dead(job, self._now(), alone=self._alone and not self._ledger.dialect.lock, owners=[self._owner])
 
     def job(self, view: str) -> tuple[Job, sets.Standing]:
         """How far a view is, whoever makes it, and how it stands. Raises ``KeyError`` for no view."""
