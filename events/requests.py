@@ -76,6 +76,7 @@ class RecordMatched(Request, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         rule_set_version: The version of the rules that it was matched with. Example: 4
+        directory_version: The newest version of the directory then, by which it is decided. Example: 2
         territory: The first that took it; absent where none did and the default target holds. Example: "DACH enterprise"
         trace: The territories in the order in which they were tried.
         again: Whether it has come to a stage that is routed again, owner or not. Example: false
@@ -86,6 +87,7 @@ class RecordMatched(Request, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     rule_set_version: int
+    directory_version: int | None = None
     territory: Text | None = None
     trace: tuple[TerritoryTrace, ...] = ()
     again: bool = False

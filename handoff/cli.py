@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from events.bus import BusError
 from handoff.broker import KafkaUnavailable
 from handoff.commands import (
+    backup,
     command,
     config,
     customer,
@@ -49,6 +50,9 @@ app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(config.config)
 app.add_typer(topics.app, name="topics")
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.command()(backup.restored)
 app.add_typer(database.app, name="database")
 app.add_typer(imports.app, name="import")
 app.command()(send.send)

@@ -7,7 +7,7 @@ Progress is not kept by the bus: the service's database says how far it has come
 a partition answers with the offset to read next.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from events.record import Message, Record, TopicPartition
@@ -102,6 +102,9 @@ class Bus(Protocol):
 
     def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
         """Every record of a one-partition topic from ``offset`` to its present end, without a group (reference topics)."""
+
+    def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
+        """Every record of some logs from these offsets to their present ends, without a group: piece by piece, in order per log."""
 
     def identity(self, topic: str) -> str:
         """What the topic is, besides its name: changes when it is deleted and made again (cluster id and topic id)."""

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -120,13 +121,19 @@ class Ledger:
         return [r for r in records if r.offset >= self._next.get(r.place, r.offset + 1)]
 
     @contextmanager
-    def transaction(self, records: Sequence[Record] = (), *, holding: Collection[int] = ()) -> Iterator[Cursor]:
+    def transaction(
+        self,
+        records: Sequence[Record] = (),
+        *,
+        holding: Collection[int] = (),
+        reached: Mapping[TopicPartition, int] = MappingProxyType({}),
+    ) -> Iterator[Cursor]:
         """One transaction in which the service writes what the records brought about, and the positions move past them.
 
-        ``holding``: partition numbers that must be this worker's besides. Relay positions acknowledged since are saved with it.
-        Raises ``Fenced``, and then nothing is written.
+        ``holding``: partition numbers that must be this worker's besides. ``reached``: positions to be moved without records. Relay
+        positions acknowledged since are saved with it. Raises ``Fenced``, and then nothing is written.
         """
-        moves: dict[TopicPartition, int] = {}
+        moves = dict(reached)
         for record in records:
             moves[record.place] = max(moves.get(record.place, 0), record.offset + 1)
         with self.lock:

@@ -15,11 +15,13 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from events.bus import Bus, BusError, Consumer, PositionLost
+from events.bus.layout import Layout
 from events.bus.ledger import Fenced
 from events.bus.letters.tables import REPLAY
 from events.bus.progress import Progress, Snapshot, lag_seconds, unread
@@ -45,6 +47,9 @@ PAUSE_SLICE_SECONDS: Final = 0.05
 """How soon a pause notices that it should stop."""
 
 
+Beside = Callable[[Mapping[TopicPartition, int]], bool]
+
+
 class Standstill(Exception):  # noqa: N818 - the name says what happened
     """What is wrong lies not in single records: rejecting more of them would only lose them. Tried again without end."""
 
@@ -60,8 +65,9 @@ class Loop:
     """One member of a consumer group, with its worker and its relay. ``run`` it, or ``turn`` it by hand in a simulation.
 
     ``instance``: the member's static name, under which a restart takes its partitions over at once. ``transient``: the exceptions
-    that mean "not now". ``beside``: a bounded piece of work of the service's own, done every turn; whether there may be more of it.
-    ``clock``: seconds since 1970. ``monotonic``: seconds that never go back. ``pause``: sleeps.
+    that mean "not now". ``beside``: a bounded piece of work of the service's own, done every turn, and told up to where everything
+    is taken in; whether there may be more of it. ``layout``: topics with the number of partitions that they must have. ``clock``:
+    seconds since 1970. ``monotonic``: seconds that never go back. ``pause``: sleeps.
     """
 
     def __init__(
@@ -74,7 +80,8 @@ class Loop:
         instance: str | None = None,
         records_max: int = RECORDS_MAX,
         poll_seconds: float = 0.25,
-        beside: Callable[[], bool] | None = None,
+        beside: Beside | None = None,
+        layout: Mapping[str, int] = MappingProxyType({}),
         in_flight_max: int = 20_000,
         transient: tuple[type[Exception], ...] = TRANSIENT,
         backoff_seconds_min: float = 0.1,
@@ -96,6 +103,7 @@ class Loop:
         self._clock = clock
         self._pause = pause
         self._relay = Relay(bus, worker, in_flight_max=in_flight_max, monotonic=monotonic)
+        self._layout = Layout(bus, layout, monotonic)
         self._consumer: Consumer | None = None
         self._beside = beside
         self._busy = False
@@ -182,8 +190,10 @@ class Loop:
     def _turn(self) -> None:
         if self._consumer is None:
             self._consumer = self._bus.consumer(self._group, self._topics, self._assigned, self._revoked, self._instance)
+        if self._joined:
+            self._layout.look()
         took = self._take_in(self._consumer)
-        self._busy = self._beside is not None and self._joined and self._beside()
+        self._busy = self._beside is not None and self._joined and self._beside(self._consumer.positions())
         sent = self._relay.pump()
         if not took and not sent and not self._relay.in_flight:
             self._worker.settle()
@@ -268,6 +278,7 @@ class Loop:
     # ------------------------------------------------------------------------------- rebalance, failure
 
     def _assigned(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._layout.check()
         positions = self._worker.claim(places)
         self._relay.forget()
         self._snapshot = replace(self._snapshot, positions=positions)

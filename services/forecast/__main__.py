@@ -24,7 +24,7 @@ from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.record import TopicPartition
-from events.topics import DIRECTORY
+from events.topics import DIRECTORY, LIFECYCLE
 from events.web.server import server as http_server
 from services.forecast.api import create_app
 from services.forecast.directory import Directories, Refresher
@@ -83,7 +83,15 @@ def run(settings: Settings, listener: socket.socket) -> int:
         log.error("%s", error)
         return 2
     worker = Inbound(store.ledger, Metrics(registry), settings.zone)
-    loop = Loop(bus, worker, group=GROUP, topics=TOPICS, instance=f"forecast-{settings.instance}", transient=TRANSIENT)
+    loop = Loop(
+        bus,
+        worker,
+        group=GROUP,
+        topics=TOPICS,
+        instance=f"forecast-{settings.instance}",
+        transient=TRANSIENT,
+        layout={LIFECYCLE.name: LIFECYCLE.partitions(settings.partitions)},
+    )
     place = TopicPartition(DIRECTORY.name, 0)
     directories = Directories(lambda offset: bus.read(DIRECTORY.name, offset), lambda: bus.end_offsets([place])[place])
     refresher = Refresher(directories, settings.directory_seconds)
@@ -106,7 +114,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:
         log.error("%s", error)
-        return 1
+        return 2 if isinstance(error, PositionLost) else 1  # which no restart mends
     finally:
         server.should_exit = True
         watchdog.stop()

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.bus.database.setting import SQLITE, checked
+from events.topics import PARTITIONS
 
 
 class Settings(BaseSettings):
@@ -25,6 +26,9 @@ class Settings(BaseSettings):
             " the service keeps to a schema `forecast` in it, and makes that.",
         ),
     ] = SQLITE
+    partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every customer-keyed topic; never changed.")] = (
+        PARTITIONS
+    )
     host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
     forecast_port: Annotated[int, Field(ge=1, le=65535, description="The port of forecast's HTTP server.")] = 8083
     time_zone: Annotated[str, Field(description="The business time zone (IANA): where days, quarters and periods begin.")] = "UTC"

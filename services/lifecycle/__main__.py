@@ -26,7 +26,7 @@ from events.bus.loop import Loop
 from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
-from events.topics import LIFECYCLE_INPUTS
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS
 from events.web.server import server as http_server
 from services.lifecycle.api import create_app
 from services.lifecycle.cache import Cache
@@ -116,7 +116,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     clock = time.time_ns if settings.ticks else lambda: 0  # then nothing is ever due
     counters = Counters.on(registry)
     cache = Cache(records_max=settings.cache_records, facts_max=settings.cache_facts)
-    worker = Inbound(store, tables, counters, cache=cache, clock=clock)
+    worker = Inbound(store, bus, tables, counters, cache=cache, clock=clock)
     loop = Loop(
         bus,
         worker,
@@ -125,6 +125,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         instance=f"lifecycle-{settings.instance}",
         transient=TRANSIENT,
         beside=worker.beside,
+        layout={topic.name: topic.partitions(settings.partitions) for topic in (*LIFECYCLE_INPUTS, LIFECYCLE)},
     )
     registry.register(StateCollector(loop.progress, store.ledger.dead_letters, counters.moved))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,7 +153,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         loop.run()
     except (Fenced, PositionLost, LookupError) as error:
         log.error("%s", error)
-        return 1
+        return 2 if isinstance(error, PositionLost) else 1  # which no restart mends
     finally:
         server.should_exit = True
         ending.set()

@@ -6,6 +6,7 @@ A record that lies in another partition than its customer's home is not folded t
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 from events.bus import PositionLost
@@ -20,8 +21,9 @@ from services.lifecycle.customers import Line
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.domain.known import Known
 from services.lifecycle.domain.order import key_of
-from services.lifecycle.domain.record import Record, accept_all, late
+from services.lifecycle.domain.record import Accepted, Record, accept_all, late
 from services.lifecycle.domain.refold import brought_up
+from services.lifecycle.domain.restated import Heard, quiet, raised
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.mapper import Forwarded
 from services.lifecycle.store import Store
@@ -39,15 +41,24 @@ def customer_of(record: KafkaRecord) -> str:
 class Batch:
     """One batch while it is being decided: what it would change, before any of it counts.
 
-    ``events_max``: how many stored events it may read; ``take_in`` raises ``TooMuch`` where it would be more.
+    ``events_max``: how many stored events it may read; ``take_in`` raises ``TooMuch`` where it would be more. ``heard``: customers
+    whose facts are taken in quietly, and what consumers have heard of them (:mod:`services.lifecycle.catching_up`).
     """
 
-    def __init__(self, store: Store, tables: StatusTables, cache: Mapping[str, Entry], events_max: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tables: StatusTables,
+        cache: Mapping[str, Entry],
+        events_max: int | None = None,
+        heard: Mapping[str, Heard] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._tables = tables
         self._policy = tables.policy
         self._cache = cache
         self._events_max = events_max
+        self._heard = heard
         self._loaded: dict[str, Record] = {}
         self.work: Final = Work.none()
         self.changed: Final[dict[str, tuple[int, Record]]] = {}
@@ -100,14 +111,15 @@ class Batch:
             return self.changed[customer_id][1]
         if customer_id in self._cache:
             return self._cache[customer_id][1]
-        return self._loaded.get(customer_id) or Record(customer_id)
+        record = self._loaded.get(customer_id) or Record(customer_id)
+        return raised(record, self._heard[customer_id]) if customer_id in self._heard else record
 
     def _up_to_date(self, customer: str, shard: int) -> Record:
         """The record with the status tables that are known now: it follows them before it takes facts in."""
         before = self._record(customer)
         if before.tables > self._policy.tables.through:
             self._raise_unknown(before)
-        followed = brought_up(before, self._policy)
+        followed = self._heeded(before, brought_up(before, self._policy))
         if followed.events:
             self.changed[customer] = (shard, followed.record)
             self.work.changed(shard, before, followed)
@@ -128,7 +140,8 @@ class Batch:
         shard = arrivals[0][0].partition
         before = self._up_to_date(customer, shard)
         origins = {(record.topic, record.partition, record.offset): record for record, _ in arrivals}
-        accepted = accept_all(before, [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)], self._policy)
+        facts = [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)]
+        accepted = self._heeded(before, accept_all(before, facts, self._policy))
         for refused in accepted.refused:
             self._refuse(origins.get(refused.origin), refused)
         for known, over in accepted.beyond:
@@ -141,6 +154,9 @@ class Batch:
             return
         self.changed[customer] = (shard, accepted.record)
         self.work.changed(shard, before, accepted)
+
+    def _heeded(self, before: Record, accepted: Accepted) -> Accepted:
+        return quiet(before, accepted) if before.customer_id in self._heard else accepted
 
     def _refuse(self, record: KafkaRecord | None, refused: Known) -> None:
         """Bury the one of two facts of one identity that is not the fact; an earlier one is written anew from what is stored."""

@@ -16,6 +16,7 @@ from services.lifecycle.domain.events import (
     CommandJudged,
     DealsRevised,
     HandoffProgressed,
+    RecordRestated,
     RecordRevised,
     StatusRevised,
     TablesApplied,
@@ -39,7 +40,7 @@ def at_arrival(changes: Iterable[AnyEvent]) -> dict[str, Any]:
     begins: list[int] = []
     for event in changes:
         match event:
-            case TablesApplied():
+            case TablesApplied() | RecordRestated():
                 break  # what follows is not because of them
             case StatusRevised():
                 begins.append(event.since)

@@ -8,6 +8,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from events.bus import Bus
 from events.bus.ledger import Outgoing
 from events.bus.letters import DeadLetter
 from events.record import Record as KafkaRecord
@@ -15,6 +16,7 @@ from events.record import TopicPartition
 from services.lifecycle import wakes
 from services.lifecycle.batch import Batch, customer_of
 from services.lifecycle.cache import Cache
+from services.lifecycle.catching_up import CatchingUp, published_of
 from services.lifecycle.metrics import Counters
 from services.lifecycle.portions import TooMuch, portions
 from services.lifecycle.store import Store
@@ -29,11 +31,14 @@ _STREAM: Final = "lifecycle["
 class Inbound:
     """The worker of :class:`events.bus.loop.Loop` for lifecycle. ``clock``: nanoseconds since 1970, read for ticks only."""
 
-    def __init__(self, store: Store, tables: StatusTables, counters: Counters, *, cache: Cache, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, tables: StatusTables, counters: Counters, *, cache: Cache, clock: Callable[[], int]
+    ) -> None:
         self._store = store
         self._ledger = store.ledger
         self._tables = tables
-        self.sweep: Final = Sweep(store, tables)
+        self._catching_up = CatchingUp(store, bus, tables)
+        self.sweep: Final = Sweep(store, tables, apart=self._catching_up.heard)
         self._counters = counters
         self._clock = clock
         self._cache = cache
@@ -43,17 +48,20 @@ class Inbound:
 
     def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         self._tables.refresh()  # so that all is known here that records were folded with elsewhere
-        claimed = self._ledger.claim(places)
         shards = {place.partition for place in places}
+        published = {published_of(shard) for shard in shards}
+        claimed = self._ledger.claim({*places, *published})
         self._forget(shards)
         self.sweep.claim(shards)
+        self._catching_up.claim({place: claimed.pop(place) for place in sorted(published)})
         return claimed
 
     def release(self, places: Collection[TopicPartition]) -> None:
-        self._ledger.release(places)
         shards = {place.partition for place in places}
+        self._ledger.release({*places, *map(published_of, shards)})
         self._forget(shards)
         self.sweep.release(shards)
+        self._catching_up.release(shards)
 
     def _forget(self, shards: set[int]) -> None:
         """What is cached of a shard holds only while this worker owns it."""
@@ -74,7 +82,7 @@ class Inbound:
 
     def _take_in(self, records: Sequence[KafkaRecord], events_max: int | None) -> None:
         if records:
-            batch = Batch(self._store, self._tables, self._cache, events_max)
+            batch = Batch(self._store, self._tables, self._cache, events_max, self._catching_up.heard)
             batch.take_in(records)
             self._commit(records, batch)
 
@@ -112,6 +120,7 @@ class Inbound:
 
     def _commit(self, records: Sequence[KafkaRecord], batch: Batch) -> None:
         self._write(records, batch.work)
+        self._catching_up.touched(batch.changed.keys())
         self._cache.update(batch.changed)
         self._cache.used(batch.used)
         self._cache.trim()
@@ -123,13 +132,16 @@ class Inbound:
             for event in events:
                 self._counters.events.labels(event.topic).inc()
 
-    def beside(self) -> bool:
-        """Wake recycled leads, and bring some records up to the status tables that are known; whether there may be more to do.
+    def beside(self, positions: Mapping[TopicPartition, int]) -> bool:
+        """Wake recycled leads, and bring some records up to what is known; whether there may be more to do.
 
         However many facts come: whoever waits must not wait for a quiet moment.
         """
         self._wake()
+        self._catching_up.note()
         try:
+            if self._catching_up.step(positions, self._cache, self._write):
+                return True
             return self.sweep.step(self._cache, self._write)
         except BaseException:
             self._cache.clear()  # it may have been written and not answered: the database knows
@@ -155,6 +167,7 @@ class Inbound:
         return entries
 
     def acknowledged(self, stream: str, number: int) -> None:
+        self._catching_up.acknowledged(number - self._ledger.relay_positions([stream])[stream])
         self._ledger.acknowledged(stream, number)
 
     def settle(self) -> None:
@@ -162,11 +175,11 @@ class Inbound:
 
     def done(self) -> object:
         """Another one whenever anything has been done, however small: for the watchdog."""
-        return self._ledger.committed, self.sweep.progress.records
+        return self._ledger.committed, self.sweep.progress.records, self._catching_up.looked
 
     def pending(self) -> int:
         streams, letters = self.streams(), self._ledger.letters
-        pending = self.sweep.pending() + letters.pending(streams)
+        pending = self.sweep.pending() + self._catching_up.pending() + letters.pending(streams)
         for stream, number in streams.items():
             if not letters.carries(stream):
                 pending += max(0, self._last_of(_shard_of(stream)) - number)

@@ -20,6 +20,7 @@ from services.lifecycle.domain.events import (
     DealsRevised,
     FactAccepted,
     HandoffProgressed,
+    RecordRestated,
     RecordRevised,
     StatusRevised,
     TablesApplied,
@@ -72,7 +73,7 @@ def _on_its_way(event: Forwarded) -> Message:
 def _published(customer_id: str, version: int, event: AnyEvent) -> published.Published | None:
     recorded_at = format_instant(event.recorded_at)
     match event:
-        case FactAccepted() | TablesApplied():
+        case FactAccepted() | TablesApplied() | RecordRestated():
             return None
         case StatusRevised():
             return published.StatusChanged(

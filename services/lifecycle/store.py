@@ -19,7 +19,7 @@ from events.bus.ledger import Fenced, Ledger, Outgoing
 from events.bus.partitioner import murmur2
 from events.bus.rebuild import jobs, sets
 from events.record import Record as KafkaRecord
-from services.lifecycle import customers, keys, trace, views, wakes
+from services.lifecycle import customers, keys, restorations, trace, views, wakes
 from services.lifecycle.customers import Line, Selection, Sort
 from services.lifecycle.domain.events import EVENTS, UNTOLD, AnyEvent, FactAccepted, TablesApplied
 from services.lifecycle.domain.record import Record, restore
@@ -35,6 +35,7 @@ from services.lifecycle.work import Wake, Work, ours
 _FOLLOWED_TABLE: Final = """CREATE TABLE IF NOT EXISTS followed (
     shard INTEGER PRIMARY KEY, identity TEXT NOT NULL, through BIGINT NOT NULL)"""
 """Up to where on its topic the versions of the status table are that all records of a shard are folded with."""
+_TABLES: Final = (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, *keys.TABLES, views.TABLE, *restorations.TABLES)
 _LISTS: Final = View("customer", 1)
 _QUERY_VALUES_MAX: Final = 500
 _PAGE_ROWS: Final = 500
@@ -60,7 +61,7 @@ class Store:
         with self.database.prepare():
             self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
             with self._begin() as cursor:
-                for statement in (*wakes.TABLES, _FOLLOWED_TABLE, *customers.TABLES, *trace.TABLES, *keys.TABLES, views.TABLE):
+                for statement in _TABLES:
                     cursor.execute(statement)
                 sets.prepare(cursor, [customers.VIEW, trace.VIEW])
                 jobs.prepare(cursor)
@@ -219,6 +220,8 @@ class Store:
             for customer_id, (shard, wake) in work.wakes.items():
                 wakes.write(cursor, shard, customer_id, wake)
             self._write_views(cursor, work, traces)
+            if work.restated or work.caught_up:
+                restorations.settled(cursor, work.restated, work.caught_up)
             cursor.executemany(
                 "INSERT INTO followed (shard, identity, through) VALUES (?, ?, ?) ON CONFLICT (shard) DO UPDATE"
                 " SET identity = excluded.identity, through = excluded.through",

@@ -10,7 +10,7 @@ told, and the row of its shard stays where it is, so that the next start tries a
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -66,11 +66,22 @@ class _Way(Struct):
 
 
 class Sweep:
-    """The sweeps of one worker. Belongs to the loop's thread; ``progress`` may be asked from others."""
+    """The sweeps of one worker. Belongs to the loop's thread; ``progress`` may be asked from others.
 
-    def __init__(self, store: Store, tables: StatusTables, *, records_a_step: int = RECORDS_A_STEP) -> None:
+    ``apart``: customers that follow when they are said anew (:mod:`services.lifecycle.catching_up`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tables: StatusTables,
+        *,
+        apart: Container[str] = (),
+        records_a_step: int = RECORDS_A_STEP,
+    ) -> None:
         self._store = store
         self._tables = tables
+        self._apart = apart
         self.records_a_step = records_a_step
         self._identity = ""
         self._followed: dict[int, int] = {}
@@ -163,6 +174,7 @@ class Sweep:
 
     def _bring_up(self, shard: int, customers: Sequence[str], since: int | None, cache: Cache, write: Write) -> int:
         policy = self._tables.policy
+        customers = [name for name in customers if name not in self._apart]
         records = self._store.load(shard, [name for name in customers if name not in cache], policy, dated_since=since)
         records |= {name: cache[name][1] for name in customers if name in cache}
         work, changed = Work.none(), dict[str, Record]()

@@ -28,7 +28,7 @@ class Work(Struct):
 
     ``followed``: shards that must still be this worker's, and up to where (identity, offset) their records follow the topic of
     status tables now, if that is said. ``traces``: which of a shard's events are traced, by their place in ``events``, and what
-    they are called.
+    they are called. ``restated``: customers that were said anew, and ``caught_up``: shards (``services.lifecycle.catching_up``).
     """
 
     events: dict[int, list[StoredEvent]]
@@ -37,11 +37,13 @@ class Work(Struct):
     lines: list[Line]
     followed: dict[int, tuple[str, int] | None]
     traces: dict[int, list[tuple[int, trace.Name]]]
+    restated: set[str]
+    caught_up: set[int]
 
     @classmethod
     def none(cls) -> "Work":
         """Nothing yet."""
-        return cls(defaultdict(list), [], {}, [], {}, defaultdict(list))
+        return cls(defaultdict(list), [], {}, [], {}, defaultdict(list), set(), set())
 
     def changed(self, shard: int, before: Record, accepted: Accepted) -> None:
         """What a customer's record has come to: its events, and when it wakes where that is another time now."""

@@ -20,7 +20,7 @@ from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
-from events.topics import LIFECYCLE, REQUEST
+from events.topics import ASSIGNMENT, LIFECYCLE, REQUEST
 from events.web.server import server as http_server
 from services.routing.api import create_app
 from services.routing.app import topology
@@ -89,8 +89,9 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
     registry = CollectorRegistry()
     counters = Counters.on(registry)
     reference = Reference(bus, rules=settings.rules, directory=settings.directory, clock=time.time_ns)
-    match = Hop(bus, Match(bus, store.ledger, reference, counters), LIFECYCLE.name)
-    desk = Hop(bus, Desk(store, reference, counters), REQUEST.name)
+    layout = {topic.name: topic.partitions(settings.partitions) for topic in (LIFECYCLE, REQUEST, ASSIGNMENT)}
+    match = Hop(bus, Match(bus, store.ledger, reference, counters), LIFECYCLE.name, layout)
+    desk = Hop(bus, Desk(store, reference, counters), REQUEST.name, layout)
 
     def progress() -> Progress:
         return both([match.loop.progress, desk.loop.progress])

@@ -6,15 +6,15 @@ only once it is committed.
 
 from collections import Counter as Tally
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from events.bus.ledger import Outgoing
 from events.bus.letters import DeadLetter
 from events.codec import Undecodable, decode
 from events.record import Record, TopicPartition
 from events.requests import RecordMatched, Request
-from events.topics import REQUEST, RULES
-from services.routing.domain.decide import decide
+from events.topics import DIRECTORY, REQUEST, RULES
+from services.routing.domain.decide import decide, is_known
 from services.routing.domain.story import DirectoryApplied, Event, RulesApplied, State
 from services.routing.metrics import Counters
 from services.routing.publication import Reference
@@ -101,6 +101,19 @@ class Desk:
         return self._last - acknowledged[STREAM] + self._ledger.letters.pending(acknowledged)
 
 
+class _Missing(NamedTuple):
+    """A version that a request names, and that its topic does not have."""
+
+    field: str
+    version: int | None
+    topic: str
+
+    def letter(self, record: Record) -> DeadLetter:
+        """The request's dead letter."""
+        reason = f"version {self.version} is not on {self.topic}"
+        return DeadLetter(record=record, error="Undecodable", reason=reason, path=f"$.{self.field}")
+
+
 class _Batch:
     """A batch while it is being decided."""
 
@@ -117,25 +130,34 @@ class _Batch:
             self.letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
             return
         assert isinstance(fact.data, Request)
-        if isinstance(fact.data, RecordMatched) and not self._applied(fact.data):
-            reason = f"version {fact.data.rule_set_version} is not on {RULES.name}"
-            self.letters.append(DeadLetter(record=record, error="Undecodable", reason=reason, path="$.rule_set_version"))
+        if is_known(self.draft, fact.data):
+            return
+        if isinstance(fact.data, RecordMatched) and (missing := self._missing(fact.data)) is not None:
+            self.letters.append(missing.letter(record))
             return
         event = decide(self.draft, fact.data)
         if event is not None:
             self._add(event)
 
-    def _applied(self, request: RecordMatched) -> bool:
-        """Apply the newest directory, and the rules that the request was matched with; False where there are no such rules."""
-        directory = self._reference.directory_in_force()
-        if directory.version != self.draft.directory_version:
-            self._add(DirectoryApplied(version=directory.version, content=directory.content))
+    def _missing(self, request: RecordMatched) -> "_Missing | None":
+        """Apply the directory and the rules that the request goes by, whatever is newer; what of them there is not.
+
+        So whoever decides the requests again, on an older log, comes to the same. A request of before it named a directory goes by
+        the newest.
+        """
+        wanted = request.directory_version
+        if wanted is None or wanted != self.draft.directory_version:
+            directory = self._reference.directory_in_force() if wanted is None else self._reference.directory_of(wanted)
+            if directory is None:
+                return _Missing("directory_version", wanted, DIRECTORY.name)
+            if directory.version != self.draft.directory_version:
+                self._add(DirectoryApplied(version=directory.version, content=directory.content))
         if request.rule_set_version != self.draft.rules_version:
             rules = self._reference.rules_of(request.rule_set_version)
             if rules is None:
-                return False
+                return _Missing("rule_set_version", request.rule_set_version, RULES.name)
             self._add(RulesApplied(version=rules.version, content=rules.content))
-        return True
+        return None
 
     def _add(self, event: Event) -> None:
         self.draft.apply(event)

@@ -6,7 +6,8 @@ its consumer, which is a :class:`Feed`.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from events.bus import Assigned, Bus, Producer, Reader, Revoked
@@ -115,6 +116,9 @@ class FedBus:
     def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
         return self._bus.read(topic, offset)
 
+    def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
+        return self._bus.scan(begins)
+
     def identity(self, topic: str) -> str:
         return self._bus.identity(topic)
 
@@ -123,13 +127,22 @@ class FedBus:
 
 
 class Hop:
-    """One topic, its worker and its loop. What is called here blocks, and is called one at a time."""
+    """One topic, its worker and its loop. What is called here blocks, and is called one at a time.
 
-    def __init__(self, bus: Bus, worker: Worker, topic: str) -> None:
+    ``layout``: topics with the number of partitions that they must have.
+    """
+
+    def __init__(self, bus: Bus, worker: Worker, topic: str, layout: Mapping[str, int] = MappingProxyType({})) -> None:
         self.topic: Final = topic
         self._bus = FedBus(bus)
         self.loop: Final = Loop(
-            self._bus, worker, group=f"routing: {topic}", topics=[topic], records_max=RECORDS_MAX, transient=TRANSIENT
+            self._bus,
+            worker,
+            group=f"routing: {topic}",
+            topics=[topic],
+            records_max=RECORDS_MAX,
+            transient=TRANSIENT,
+            layout=layout,
         )
         self.loop.turn()  # makes the feed
         assert self._bus.feed is not None

@@ -73,7 +73,7 @@ class Match:
         fresh = self._ledger.fresh(records)
         if not fresh:
             return
-        rules = self._reference.rules_in_force()
+        rules, directory = self._reference.rules_in_force(), self._reference.directory_in_force().version
         requests: list[Message] = []
         letters: list[DeadLetter] = []
         for record in fresh:
@@ -83,7 +83,7 @@ class Match:
             if isinstance(fact, Undecodable):
                 letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
                 continue
-            request = request_of(fact.data, rules)
+            request = request_of(fact.data, rules, directory)
             if request is not None and record.offset >= self._asked.get(record.place, 0):
                 requests.append(_message(request))
         self._send(requests)
@@ -139,11 +139,14 @@ def is_passed_over(record: Record) -> bool:
     return dict(record.headers).get("ce_type") in _PASSED_OVER or is_for_another(record.headers, "routing")
 
 
-def request_of(message: Data, rules: Known[RuleSet]) -> Request | None:
-    """What the desk is asked for a message of lifecycle; None where the message does not concern it."""
+def request_of(message: Data, rules: Known[RuleSet], directory: int) -> Request | None:
+    """What the desk is asked for a message of lifecycle, to be decided by these rules and this version of the directory.
+
+    None where the message does not concern it.
+    """
     match message:
         case StatusChanged() | RecordChanged() if to_be_routed(message, rules.content):
-            return _matched(message, rules)
+            return _matched(message, rules, directory)
         case RecordChanged(owner=str() as owner) if "owner" in message.changed:
             return OwnerChanged(
                 customer_id=message.customer_id,
@@ -168,7 +171,7 @@ def request_of(message: Data, rules: Known[RuleSet]) -> Request | None:
     return None
 
 
-def _matched(message: StatusChanged | RecordChanged, rules: Known[RuleSet]) -> RecordMatched:
+def _matched(message: StatusChanged | RecordChanged, rules: Known[RuleSet], directory: int) -> RecordMatched:
     status = message.current if isinstance(message, StatusChanged) else message.status
     matched = match(rules.content, status, message.profile)
     return RecordMatched(
@@ -177,6 +180,7 @@ def _matched(message: StatusChanged | RecordChanged, rules: Known[RuleSet]) -> R
         recorded_at=message.recorded_at,
         cause=message.cause,
         rule_set_version=rules.version,
+        directory_version=directory,
         territory=matched.territory.name if matched.territory else None,
         trace=matched.tried,
         again=comes_again(message, rules.content),

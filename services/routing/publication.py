@@ -158,6 +158,12 @@ class Reference:
             self.rules.refresh()
         return self.rules.get(version)
 
+    def directory_of(self, version: int) -> Known[Directory] | None:
+        """The directory of a version. Raises ``BusError``."""
+        if self.directory.get(version) is None:
+            self.directory.refresh()
+        return self.directory.get(version)
+
     def unusable(self) -> str | None:
         """Why nothing can be decided at all: there is no version yet, and the file that should be the first one is wrong."""
         if self.rules.newest is not None and self.directory.newest is not None:

@@ -32,7 +32,7 @@ class Rehearsal:
         if record.topic == REQUEST.name:
             assert isinstance(fact.data, Request)
             return self._of_request(fact.data)
-        request = request_of(fact.data, self._reference.rules_in_force())
+        request = request_of(fact.data, self._reference.rules_in_force(), self._reference.directory_in_force().version)
         return Verdict("accepted", reason="it does not concern routing") if request is None else self._of_request(request)
 
     def _of_request(self, request: Request) -> Verdict:

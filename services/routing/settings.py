@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.bus.database.setting import SQLITE, checked
+from events.topics import PARTITIONS
 
 DEFAULTS: Final = Path(__file__).parent / "defaults"
 
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
             " the service keeps to a schema `routing` in it, and makes that.",
         ),
     ] = SQLITE
+    partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every customer-keyed topic; never changed.")] = (
+        PARTITIONS
+    )
     host: Annotated[str, Field(description="The address that the HTTP server binds to.")] = "127.0.0.1"
     routing_port: Annotated[int, Field(ge=1, le=65535, description="The port of routing's HTTP server.")] = 8082
     rules: Annotated[Path, Field(description="Your rules; looked at every second, published when they change.")] = (

@@ -33,6 +33,8 @@ faust_log = logging.getLogger("faust")
 EXIT_SECONDS_MAX: Final = 20.0
 """A stop that hangs ends the process all the same."""
 EXIT_CODE: Final = 75
+UNUSABLE: Final = 2
+"""What a lost position ends with: no restart mends it."""
 SESSION_SECONDS: Final = 10.0
 
 
@@ -152,7 +154,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         self.spinner = None
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT: 0; or until something crashes: 1, and the log says what."""
+        """Run until SIGTERM or SIGINT: 0; or until something crashes: 1 (a lost position: 2), and the log says what."""
         try:
             self.execute_from_commandline()
         except SystemExit as end:
@@ -160,7 +162,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
             if reason is not None:
                 foreseen = isinstance(reason, Fenced | PositionLost)
                 log.error("%s: %s", type(reason).__name__, reason, exc_info=None if foreseen else reason)
-            return int(end.code or 0)
+            return UNUSABLE if isinstance(reason, PositionLost) else int(end.code or 0)
         return 0
 
     async def stop(self) -> None:

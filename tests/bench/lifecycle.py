@@ -18,7 +18,7 @@ from events.bus.ledger import Ledger
 from events.bus.letters import DeadLetter
 from events.bus.memory import MemoryBus
 from events.record import Record, TopicPartition
-from events.topics import PARTITIONS, STATUS_TABLE
+from events.topics import LIFECYCLE, PARTITIONS, STATUS_TABLE
 from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
@@ -97,9 +97,11 @@ def worker_on(store: Store, records: Sequence[Record]) -> Inbound:
 
 def worker_on_logs(store: Store, logs: Collection[TopicPartition]) -> Inbound:
     """Lifecycle's worker over a store, with some logs."""
+    bus = MemoryBus({STATUS_TABLE.name: 1, LIFECYCLE.name: store.shards})
     worker = Inbound(
         store,
-        StatusTables(MemoryBus({STATUS_TABLE.name: 1}), ZoneInfo("UTC")),
+        bus,
+        StatusTables(bus, ZoneInfo("UTC")),
         Counters.on(CollectorRegistry()),
         cache=Cache(
             records_max=Settings.model_fields["cache_records"].default, facts_max=Settings.model_fields["cache_facts"].default

@@ -27,6 +27,7 @@ class Bench(Protocol):
     def topic(self, partitions: int = 1, *, fragile: bool = False) -> str: ...
     def delete(self, topic: str) -> None: ...
     def create(self, topic: str, partitions: int) -> None: ...
+    def grow(self, topic: str, partitions: int) -> None: ...
     def transaction(self, messages: Sequence[Message], *, outcome: str) -> None: ...
     def produce_elsewhere(self, messages: Sequence[Message]) -> None: ...
     def truncate(self, place: TopicPartition, begin: int) -> None: ...
@@ -51,6 +52,9 @@ class MemoryBench:
 
     def create(self, topic: str, partitions: int) -> None:
         self.bus.create(topic, partitions)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        self.bus.grow(topic, partitions)
 
     def delete(self, topic: str) -> None:
         self.bus.delete(topic)
@@ -101,6 +105,9 @@ class KafkaBench:
     def _create(self, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
         layout = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
         self._admin.create_topics({topic: layout}, wait_for_metadata=True)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        self._admin.create_partitions({topic: partitions})
 
     def delete(self, topic: str) -> None:
         self._admin.delete_topics([topic])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 import pytest
 
 from events.bus import BusError, PositionLost
+from events.bus.layout import LOOK_SECONDS, Layout
 from events.bus.partitioner import crc32, murmur2
 from events.record import Message, Record, TopicPartition
 from tests.contract.bench import SMALL, Bench, Reading
@@ -453,3 +454,43 @@ def test_a_topic_that_is_made_again_is_another(bench: Bench, eventually: Eventua
     after = bench.bus.identity(topic)
     assert after != before
     assert after.split("/")[0] == before.split("/")[0]
+
+
+# ------------------------------------------------------------------------------------------------- layout, scans
+
+
+def test_a_topic_that_grows_is_told_from_one_that_is_as_it_was(bench: Bench, eventually: Eventually) -> None:
+    one, two = bench.topic(2), bench.topic()
+    passed = [0.0]
+    layout = Layout(bench.bus, {one: 2, two: 1}, lambda: passed[0])
+    layout.check()
+    bench.grow(one, 4)
+    layout.look()  # it has looked just now
+    passed[0] += LOOK_SECONDS
+    with pytest.raises(PositionLost, match=rf"{one} has 4 partitions, and must have 2 \(HANDOFF_PARTITIONS.*make it anew"):
+        eventually(lambda: False, doing=layout.check)
+
+
+def test_a_reader_is_given_what_a_topic_has_grown_by(bench: Bench, reading: Reading, eventually: Eventually) -> None:
+    topic = bench.topic(2)
+    bench.producer().send(numbered(topic, 10)).wait(10)
+    first = reading([topic])
+    eventually(lambda: len(first.records) == 10, doing=first.poll)
+    first.consumer.close()
+    bench.grow(topic, 4)
+    eventually(lambda: bench.bus.partitions(topic) == 4)
+    second = reading([topic])
+    eventually(lambda: len(second.consumer.positions()) == 4, doing=second.poll)
+
+
+def test_a_scan_has_every_record_of_some_logs_from_an_offset_on(bench: Bench) -> None:
+    topic = bench.topic(3)
+    for number in range(3):
+        bench.producer().send([Message(topic, None, b"%d" % n, partition=number) for n in range(20)]).wait(10)
+    bench.transaction([Message(topic, None, b"never", partition=0)], outcome="abort")
+    bench.truncate(TopicPartition(topic, 2), 15)
+    begins = {TopicPartition(topic, 0): 18, TopicPartition(topic, 1): 20, TopicPartition(topic, 2): 3}
+    found = [record for piece in bench.bus.scan(begins) for record in piece]
+    by_place = {place: values([record for record in found if record.place == place]) for place in begins}
+    assert by_place == dict(zip(begins, ([18, 19], [], [15, 16, 17, 18, 19]), strict=True))
+    assert list(bench.bus.scan({})) == []

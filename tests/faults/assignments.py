@@ -60,16 +60,18 @@ def _requests(evidence: Evidence) -> Any:
         Known(version.version, version.author, None, msgspec.json.decode(version.content, type=RuleSet))
         for version in versions_of(evidence, RULES.name)
     ]
+    directories = [version.version for version in versions_of(evidence, DIRECTORY.name)]
     for _, fact in evidence.facts(LIFECYCLE.name):
-        due[fact.customer_id, fact.data.version] = [request_of(fact.data, each) for each in rules]
+        asked_with = [request_of(fact.data, each, directory) for each in rules for directory in directories]
+        due[fact.customer_id, fact.data.version] = asked_with
     asked: dict[Key, Request] = {}
-    said: dict[tuple[Key, int], Any] = {}
+    said: dict[tuple[Key, Any], Any] = {}
     for record, fact in evidence.facts(REQUEST.name):
         request = fact.data
         key = (request.customer_id, request.version)
         if request not in due.get(key, ()):
             yield f"assignments: the request {key} is {request}, by the record {due.get(key)}"
-        matched_with = request.rule_set_version if isinstance(request, RecordMatched) else 0
+        matched_with = (request.rule_set_version, request.directory_version) if isinstance(request, RecordMatched) else None
         if content_of(record) != said.setdefault((key, matched_with), content_of(record)):
             yield f"assignments: the request {key} was written again, and is not the same"
         last = max((version for customer, version in asked if customer == request.customer_id), default=0)

@@ -23,6 +23,7 @@ from tests.forecast.harness import Forecast, change, image
 from tests.ports import free_port
 
 pytestmark = pytest.mark.kafka
+SHARDS = 3
 JAN, FEB = "2017-01-10T09:00:00Z", "2017-02-10T09:00:00Z"
 
 
@@ -30,7 +31,7 @@ JAN, FEB = "2017-01-10T09:00:00Z", "2017-02-10T09:00:00Z"
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A broker of our own: the service reads the topics by their real names."""
     with EmbeddedKafka(tmp_path_factory.mktemp("kafka")) as running:
-        create_topics(running.bootstrap, 3)
+        create_topics(running.bootstrap, SHARDS)
         yield running
 
 
@@ -39,7 +40,7 @@ class Process:
 
     def __init__(self, directory: Path, **settings: Any) -> None:
         self.port = free_port()
-        self.settings = {"DATA_DIR": directory, "FORECAST_PORT": self.port, **settings}
+        self.settings = {"DATA_DIR": directory, "FORECAST_PORT": self.port, "PARTITIONS": SHARDS, **settings}
         self.running: subprocess.Popen[str] | None = None
 
     def start(self) -> subprocess.Popen[str]:

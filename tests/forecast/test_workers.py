@@ -42,7 +42,7 @@ def worker(tmp_path: Path, broker: EmbeddedKafka, postgres: PostgresServer) -> I
     made: list[Process] = []
 
     def make(name: str) -> Process:
-        made.append(Process(tmp_path / name, KAFKA=broker.bootstrap, DATABASE=url, INSTANCE=name))
+        made.append(Process(tmp_path / name, KAFKA=broker.bootstrap, DATABASE=url, INSTANCE=name, PARTITIONS=PARTITIONS))
         return made[-1]
 
     yield make

@@ -70,7 +70,7 @@ class Lifecycle:
         self.counters = Counters.on(self.registry)
         self.tables = StatusTables(self.bus, self.zone)
         cache = Cache(records_max=50, facts_max=500)
-        worker = Inbound(store, self.tables, self.counters, cache=cache, clock=self._now)
+        worker = Inbound(store, self.bus, self.tables, self.counters, cache=cache, clock=self._now)
         views = (CustomersView(store, self.tables.refreshed, records_a_step=2), TracesView(store))
         self.builder = Builder(store.ledger, store.database.read, views, worker=instance, transient=TRANSIENT)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]

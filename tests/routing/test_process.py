@@ -57,6 +57,7 @@ class Process:
         self.settings: dict[str, Any] = {
             "DATA_DIR": self.data_dir,
             "KAFKA": bootstrap,
+            "PARTITIONS": SHARDS,
             "ROUTING_PORT": self.port,
             "RULES": self.rules,
             "DIRECTORY": self.directory,

@@ -179,6 +179,9 @@ class BorderBus:
     def read(self, topic: str, offset: int = 0) -> Sequence[Record]:
         return self._bus.read(topic, offset)
 
+    def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
+        return self._bus.scan(begins)
+
     def identity(self, topic: str) -> str:
         return self._bus.identity(topic)
 

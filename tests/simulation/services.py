@@ -117,7 +117,7 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
     tables = StatusTables(bus, UTC)
     counters = LifecycleCounters.on(CollectorRegistry())
     cache = Cache(records_max=5, facts_max=60)  # so small that records are let go of
-    worker = kinds.lifecycle_inbound(store, tables, counters, cache=cache, clock=clock)
+    worker = kinds.lifecycle_inbound(store, bus, tables, counters, cache=cache, clock=clock)
     topics = [topic.name for topic in LIFECYCLE_INPUTS]
     loop = _loop(site, bus, kinds.lifecycle(worker), FOLDING, topics, name, beside=worker.beside)
     batches = Batches(database)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -79,6 +79,13 @@ class KafkaBus:
         begin = max(offset, self.begin_offsets([place])[place])
         return self._read(Place(*place), begin, end) if begin < end else []
 
+    def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
+        first, ends = self.begin_offsets(begins), self.end_offsets(begins)
+        starts = {Place(*place): max(begin, first[place]) for place, begin in begins.items()}
+        unread = {place: ends[TopicPartition(*place)] for place, begin in starts.items() if begin < ends[TopicPartition(*place)]}
+        if unread:
+            yield from self._scan({place: starts[place] for place in unread}, unread)
+
     def close(self) -> None:
         self._cluster.close()
         with self._reading:
@@ -108,6 +115,35 @@ class KafkaBus:
             elif time.monotonic() > deadline:
                 raise BusError(f"{place.topic} was read up to {self._reader.position(place)} of {end}, then nothing came")
         return [record for record in found if record.offset < end]
+
+    def _scan(self, starts: Mapping[Any, int], ends: Mapping[Any, int]) -> Iterator[Sequence[Record]]:
+        """With a client of its own: a scan may take long, and others read meanwhile."""
+        reader: Any = connect(KafkaConsumer, self._bootstrap, {**READER_SETTINGS, **self._settings})
+        try:
+            with answers("scanning"):
+                reader.assign(list(starts))
+                for place, begin in starts.items():
+                    reader.seek(place, begin)
+            deadline = time.monotonic() + READ_SECONDS_MAX
+            while behind := [place for place, end in ends.items() if reader.position(place) < end]:
+                with answers("scanning"):
+                    batches = reader.poll(timeout_ms=200)
+                found = [
+                    record_of(place.topic, place.partition, each)
+                    for place, batch in batches.items()
+                    for each in batch
+                    if each.offset < ends[place]
+                ]
+                if batches:
+                    deadline = time.monotonic() + READ_SECONDS_MAX
+                elif time.monotonic() > deadline:
+                    where = ", ".join(f"{place.topic}[{place.partition}]" for place in behind)
+                    raise BusError(f"{where} was not read to its end: nothing came for {READ_SECONDS_MAX:g} s")
+                if found:
+                    yield found
+        finally:
+            with suppress(KafkaError):
+                reader.close(autocommit=False, timeout_ms=CLOSE_MS)
 
     def _drop_reader(self) -> None:
         reader, self._reader = self._reader, None

@@ -1,6 +1,6 @@
 """The bus itself: logs by place, groups by name."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
 
 from events.bus import Assigned, BusError, Revoked
@@ -89,6 +89,13 @@ class MemoryBus:
         log = self.log(TopicPartition(topic, 0))
         return log.read(max(offset, log.begin), log.end)[0]
 
+    def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
+        self._answer()
+        for place, begin in sorted(begins.items()):
+            log = self.log(place)
+            if found := log.read(max(begin, log.begin), log.end)[0]:
+                yield found
+
     def identity(self, topic: str) -> str:
         self.answer()
         self.partitions(topic)
@@ -105,6 +112,14 @@ class MemoryBus:
             raise ValueError(f"topic {topic} exists")
         self._logs[topic] = [Log(TopicPartition(topic, number)) for number in range(partitions)]
         self._made[topic] = self._made.get(topic, 0) + 1
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions; groups notice, and share them out."""
+        logs = self._logs[topic]
+        logs.extend(Log(TopicPartition(topic, number)) for number in range(len(logs), partitions))
+        for group in self._groups.values():
+            if group.reads(topic):
+                group.rebalance()
 
     def delete(self, topic: str) -> None:
         """Delete a topic with all that lies in it."""

@@ -35,7 +35,7 @@ class Group:
         name = instance or f"member-{self._names:04}"
         self._topics[name] = topics
         self._holders[name] = holder
-        self._rebalance()
+        self.rebalance()
         return name
 
     def replaced(self, name: str, holder: object) -> bool:
@@ -46,7 +46,11 @@ class Group:
         """Go, or be gone: the others share the partitions."""
         self._holders.pop(name, None)
         if self._topics.pop(name, None) is not None:
-            self._rebalance()
+            self.rebalance()
+
+    def reads(self, topic: str) -> bool:
+        """Whether any member reads a topic."""
+        return any(topic in topics for topics in self._topics.values())
 
     def join(self, name: str) -> Collection[TopicPartition] | None:
         """Take part in the present generation: what it gives this member, None while others have not joined it."""
@@ -57,7 +61,8 @@ class Group:
             self._assign()
         return self._assignment[name]
 
-    def _rebalance(self) -> None:
+    def rebalance(self) -> None:
+        """All partitions are given back, to be shared out anew."""
         self.generation += 1
         self._joined.clear()
         self._assignment = {}

@@ -49,6 +49,14 @@ class TablesApplied(Event, frozen=True, kw_only=True, omit_defaults=True):
     version: int
 
 
+class RecordRestated(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """What comes after says the record as a whole: its numbers up to ``heard`` were given before a database was restored."""
+
+    TOPIC: ClassVar[str] = "restated"
+
+    heard: int
+
+
 class Change(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Something that a fact changed, or a version of the status table that came late."""
 
@@ -137,10 +145,13 @@ class CommandJudged(Change, frozen=True, kw_only=True, omit_defaults=True):
     explanation: str
 
 
-AnyEvent = FactAccepted | TablesApplied | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
+AnyEvent = (
+    FactAccepted | TablesApplied | RecordRestated | StatusRevised | RecordRevised | DealsRevised | HandoffProgressed | CommandJudged
+)
 EVENTS: tuple[type[AnyEvent], ...] = (
     FactAccepted,
     TablesApplied,
+    RecordRestated,
     StatusRevised,
     RecordRevised,
     DealsRevised,
@@ -148,5 +159,5 @@ EVENTS: tuple[type[AnyEvent], ...] = (
     CommandJudged,
 )
 """Every event that is stored."""
-UNTOLD: tuple[type[AnyEvent], ...] = (FactAccepted, TablesApplied)
+UNTOLD: tuple[type[AnyEvent], ...] = (FactAccepted, TablesApplied, RecordRestated)
 """Those that publish nothing."""

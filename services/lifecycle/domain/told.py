@@ -140,7 +140,7 @@ def _handoffs(
         if was is now:
             continue
         for progress in PROGRESS:
-            old, new = _told(was, progress), _told(now, progress)
+            old, new = progress_told(was, progress), progress_told(now, progress)
             told = new or old
             if old == new or told is None:
                 continue
@@ -157,7 +157,7 @@ def _handoffs(
             )
 
 
-def _told(handoff: Handoff | None, progress: Progress) -> tuple[str, int, str | None] | None:
+def progress_told(handoff: Handoff | None, progress: Progress) -> tuple[str, int, str | None] | None:
     """What is told of a hand-off's progress: who, when, and the reason of a rejection."""
     at = getattr(handoff, progress, None)
     if handoff is None or at is None:

@@ -45,7 +45,7 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
     The state must hold the version of the rules that the request was matched with.
     """
     customer = state.customers.get(request.customer_id, NOBODY)
-    if request.version <= customer.version:
+    if is_known(state, request):
         return None
     match request:
         case RecordMatched():
@@ -55,6 +55,11 @@ def decide(state: State, request: Request) -> CustomerEvent | None:
         case ProgressReported():
             return _progressed(customer, request)
     raise TypeError(f"the desk does not know requests of type {type(request).__name__}")
+
+
+def is_known(state: State, request: Request) -> bool:
+    """Whether the request, or a later one about the record, was decided before."""
+    return request.version <= state.customers.get(request.customer_id, NOBODY).version
 
 
 def _route(state: State, customer: Customer, request: RecordMatched) -> CustomerEvent | None:

@@ -253,7 +253,7 @@ def test_work_beside_the_records_is_done_every_turn_without_waiting_while_there_
     bus.waits = []
     more = iter([True, True, False])
     worker = toy(bus)
-    loop = loop_on(bus, worker, beside=lambda: next(more, False))
+    loop = loop_on(bus, worker, beside=lambda _: next(more, False))
     turn(loop, 5)
     assert bus.waits == [0.25, 0.0, 0.0, 0.25, 0.25]
     fill(bus, 40)
@@ -264,7 +264,7 @@ def test_work_beside_the_records_is_done_every_turn_without_waiting_while_there_
 def test_work_beside_that_cannot_be_done_now_is_done_later_and_holds_nothing_up(bus: MemoryBus, toy: MakeToy) -> None:
     tries = iter([BusError("away"), BusError("away"), None])
 
-    def beside() -> bool:
+    def beside(_: object) -> bool:
         error = next(tries, None)
         if error is not None:
             raise error

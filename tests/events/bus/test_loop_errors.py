@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from events.bus import BusError, PositionLost
+from events.bus.layout import LOOK_SECONDS
 from events.bus.ledger import Fenced, Outgoing
 from events.bus.loop import BUGGY_KEYS_MAX
 from events.bus.memory import MemoryBus, drain
@@ -341,6 +342,33 @@ def test_a_lost_position_stops_the_service_with_what_to_do(bus: MemoryBus, toy: 
     bus.create("in", TOPICS["in"])
     with pytest.raises(PositionLost, match="made again"):
         loop_on(bus, toy(bus)).run()
+
+
+def test_a_topic_that_grew_stops_the_service_before_it_reads_what_is_new(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 20)
+    worker = toy(bus)
+    loop = loop_on(bus, worker, layout=TOPICS)
+    drain([loop])
+    bus.grow("in", 8)
+    fill(bus, 20, start=20)
+    with pytest.raises(PositionLost, match="in has 8 partitions, and must have 4"):
+        turn(loop, 3)
+    loop.close()
+    assert len(worker.facts()) == 20
+    with pytest.raises(PositionLost, match="in has 8 partitions, and must have 4"):  # a restart mends nothing
+        loop_on(bus, worker, layout=TOPICS).run()
+
+
+def test_a_topic_that_grew_is_noticed_where_it_is_only_written_to(bus: MemoryBus, toy: MakeToy) -> None:
+    passed = [0.0]
+    loop = loop_on(bus, toy(bus), layout=TOPICS, monotonic=lambda: passed[0])
+    fill(bus, 20)
+    drain([loop])
+    bus.grow(OUT, 8)
+    turn(loop, 3)
+    passed[0] += LOOK_SECONDS
+    with pytest.raises(PositionLost, match="out has 8 partitions, and must have 4"):
+        loop.turn()
 
 
 def test_a_missing_topic_stops_the_service(bus: MemoryBus, toy: MakeToy) -> None:

@@ -1,0 +1,245 @@
+"""An older database beside a newer log: noticed when a shard is claimed, and made good where an operator has said that it is meant.
+
+What lifecycle has published of a shard must be in its database. The position row of the shard's partition of ``crm.lifecycle.v1``
+says up to where that is sure; what lies after it is looked at when the shard is claimed, before anything new is numbered. Where
+a version lies there that the database does not have, the worker stops: consumers pass over numbers that they have seen,
+so that all that is new of that customer would be lost on them without a word.
+
+Where the database was declared to be restored (``handoff restore``, ``handoff restored``), it catches up instead. A survey notes of
+every customer that was published since what consumers have heard (:mod:`services.lifecycle.domain.restated`), and where the
+inputs end. Up to there facts of these customers are taken in again, quietly, under numbers above those that were given. Then each
+is said once, as a whole. One whose facts do not come again stays noted, so that its numbers go on whenever it is heard of again.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from events.bus import Bus, PositionLost
+from events.bus.claims import starts
+from events.codec import Fact, decode
+from events.published import Published
+from events.record import Record as KafkaRecord
+from events.record import TopicPartition
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS
+from services.lifecycle import restorations
+from services.lifecycle.cache import Cache
+from services.lifecycle.customers import Line
+from services.lifecycle.domain.record import Record
+from services.lifecycle.domain.refold import brought_up
+from services.lifecycle.domain.restated import Heard, heard_of, more, quiet, raised, restated
+from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.outbound import SOURCE
+from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
+from services.lifecycle.work import Work
+
+log = logging.getLogger("lifecycle")
+
+Write = Callable[[Sequence[KafkaRecord], Work], None]
+Versions = dict[str, int]
+
+ENTRIES_UNSURE_MAX: Final = 5_000
+"""After so many acknowledged entries it is noted up to where the log is sure: what a claim has to look at stays as small."""
+RECORDS_A_STEP: Final = 100
+"""How many records are said anew in one transaction."""
+
+
+def published_of(shard: int) -> TopicPartition:
+    """Where what is published of a shard lies."""
+    return TopicPartition(LIFECYCLE.name, shard)
+
+
+class CatchingUp:
+    """What one worker knows of it. Belongs to the loop's thread."""
+
+    def __init__(self, store: Store, bus: Bus, tables: StatusTables) -> None:
+        self._store = store
+        self._bus = bus
+        self._tables = tables
+        self.heard: Final[dict[str, Heard]] = {}
+        """The customers of owned shards of whom consumers have heard more than this database knows."""
+        self._shards: dict[int, set[str]] = {}
+        """Of each owned shard, the customers that wait to be said anew."""
+        self._ends: dict[int, Mapping[TopicPartition, int]] = {}
+        """Of each restored shard, where its inputs ended when it was surveyed."""
+        self._sure: dict[TopicPartition, int] = {}
+        self._unsure = 0
+        self.looked = 0
+        """How many published records were looked at: it grows while a claim takes long."""
+
+    # ---------------------------------------------------------------------------------------- ownership
+
+    def claim(self, sure: Mapping[TopicPartition, int]) -> None:
+        """These shards are this worker's now; ``sure``: the position of what is published of each. Raises ``PositionLost``."""
+        if not sure:
+            return
+        begins = starts(sure, self._bus.begin_offsets(sure), self._bus.end_offsets(sure))
+        shards = [place.partition for place in sure]
+        with self._store.database.read() as cursor:
+            declared, heard = restorations.of(cursor, shards)
+        self.release(shards)
+        for shard in shards:
+            self._shards[shard] = set()
+        for customer, (shard, known) in heard.items():
+            self.heard[customer] = known
+            self._shards[shard].add(customer)
+        self._sure.update(begins)
+        for shard, ends in declared.items():
+            self._ends[shard] = self._survey(shard, begins[published_of(shard)]) if ends is None else ends
+        self._look({place: begin for place, begin in begins.items() if declared.get(place.partition, ()) is not None})
+
+    def release(self, shards: Iterable[int]) -> None:
+        """Another worker may own these shards from now on."""
+        for shard in shards:
+            for customer in [name for name in self.heard if self._store.home(name) == shard]:
+                del self.heard[customer]
+            self._shards.pop(shard, None)
+            self._ends.pop(shard, None)
+            self._sure.pop(published_of(shard), None)
+
+    def _look(self, begins: Mapping[TopicPartition, int]) -> None:
+        """Look at what is published after what is sure. Raises ``PositionLost`` where the database does not have it."""
+        reached: dict[TopicPartition, int] = {}
+        for piece in self._bus.scan(begins):
+            self.looked += len(piece)
+            for place in {record.place for record in piece}:
+                records = [record for record in piece if record.place == place]
+                self._compare(place.partition, records)
+                reached[place] = records[-1].offset + 1
+        self._note(reached)
+
+    def _compare(self, shard: int, records: Sequence[KafkaRecord]) -> None:
+        said = [(record, *name) for record in records if (name := _name(record)) is not None]
+        known = self._store.sizes(shard, {customer for _, customer, _ in said})
+        for record, customer, version in said:
+            has = known.get(customer, 0)
+            if version > max(has, self.heard.get(customer, Heard()).version):
+                raise PositionLost(
+                    f"{record.topic}[{shard}] at {record.offset} has version {version} of {customer!r}, and lifecycle's database"
+                    f" has {has or 'nothing of it'}: it is older than what was published from it (a backup, or another directory),"
+                    " and consumers would pass over what is new. If it is the right one, run `handoff restored lifecycle` and"
+                    " start again: it then catches up"
+                )
+
+    # ------------------------------------------------------------------------------------- what is sure
+
+    def acknowledged(self, entries: int) -> None:
+        """The log has so many entries more."""
+        self._unsure += entries
+
+    def note(self) -> None:
+        """Note now and then up to where what is published is sure to be in the database: all that is there was committed before."""
+        if self._unsure < ENTRIES_UNSURE_MAX:
+            return
+        ends = self._bus.end_offsets(self._sure)
+        self._note({place: end for place, end in ends.items() if end > self._sure[place]})
+        self._unsure = 0
+
+    def _note(self, reached: Mapping[TopicPartition, int]) -> None:
+        if reached:
+            with self._store.ledger.transaction(reached=reached):
+                pass
+            self._sure.update(reached)
+
+    # ------------------------------------------------------------------------------------------- survey
+
+    def _survey(self, shard: int, begin: int) -> Mapping[TopicPartition, int]:
+        """Note what consumers have heard that the database does not know, and where the inputs end now; one transaction."""
+        place = published_of(shard)
+        ends = self._bus.end_offsets([TopicPartition(topic.name, shard) for topic in LIFECYCLE_INPUTS])
+        known = {name: heard.version for name, heard in self.heard.items()}
+        heard = {name: self.heard[name] for name in self._shards[shard]}
+        end = begin
+        for piece in self._bus.scan({place: begin}):
+            self.looked += len(piece)
+            end = piece[-1].offset + 1
+            self._hear(shard, [message for record in piece if (message := _message(record)) is not None], known, heard)
+        with self._store.ledger.transaction(reached={place: end}) as cursor:
+            restorations.surveyed(cursor, shard, ends, heard)
+        self.heard.update(heard)
+        self._shards[shard] = set(heard)
+        self._sure[place] = end
+        log.warning("shard %d was restored: %d customers were published since, and will be said anew", shard, len(heard))
+        return ends
+
+    def _hear(self, shard: int, messages: Sequence[Published], known: Versions, heard: dict[str, Heard]) -> None:
+        """Add what some messages say that is new, to what was heard of their customers."""
+        asked = {message.customer_id for message in messages} - known.keys()
+        known.update(dict.fromkeys(asked, 0) | self._store.sizes(shard, asked))
+        new = [message for message in messages if message.version > known[message.customer_id]]
+        missing = {message.customer_id for message in new} - heard.keys()
+        heard.update(dict.fromkeys(missing, Heard()))
+        for some in self._store.portions(shard, missing):
+            records = self._store.load(shard, some, self._tables.policy)
+            heard.update({name: heard_of(record) for name, record in records.items()})
+        for message in new:
+            heard[message.customer_id] = more(heard[message.customer_id], message)
+
+    # --------------------------------------------------------------------------------------- said anew
+
+    def touched(self, customers: Collection[str]) -> None:
+        """Facts of these customers were taken in: those that were taken in quietly wait to be said anew."""
+        for customer in customers & self.heard.keys():
+            self._shards[self._store.home(customer)].add(customer)
+
+    def pending(self) -> int:
+        """How many customers wait to be said anew."""
+        return sum(map(len, self._shards.values()))
+
+    def step(self, positions: Mapping[TopicPartition, int], cache: Cache, write: Write) -> bool:
+        """Say some records anew, of a shard that has caught up; whether there was anything to do. One transaction."""
+        for shard, waiting in self._shards.items():
+            ends = self._ends.get(shard)
+            if (waiting or ends is not None) and all(positions.get(place, 0) >= end for place, end in (ends or {}).items()):
+                self._say(shard, sorted(waiting)[:RECORDS_A_STEP], cache, write)
+                return True
+        return False
+
+    def _say(self, shard: int, customers: Sequence[str], cache: Cache, write: Write) -> None:
+        work, said = Work.none(), dict[str, Record]()
+        work.followed[shard] = None
+        customers = next(self._store.portions(shard, customers), ())
+        records = self._store.load(shard, [name for name in customers if name not in cache], self._tables.policy)
+        records |= {name: cache[name][1] for name in customers if name in cache}
+        for name, record in records.items():
+            said[name] = self._anew(shard, record, self.heard[name], work)
+        waiting = self._shards[shard] - set(customers)
+        if not waiting and shard in self._ends:
+            work.caught_up.add(shard)
+        work.restated.update(said)
+        if said or work.caught_up:
+            write((), work)
+        self._shards[shard] = waiting
+        cache.update({name: (shard, record) for name, record in said.items() if name in cache})
+        for name in said:
+            del self.heard[name]
+        if not waiting and self._ends.pop(shard, None) is not None:
+            left = sum(self._store.home(name) == shard for name in self.heard)
+            log.info("shard %d has caught up; of %d customers that were published no fact is left", shard, left)
+
+    def _anew(self, shard: int, record: Record, heard: Heard, work: Work) -> Record:
+        before = raised(record, heard)
+        followed = quiet(before, brought_up(before, self._tables.policy))
+        work.changed(shard, before, followed)
+        told = restated(followed.record, heard)
+        work.changed(shard, followed.record, told)
+        work.lines.append(Line(record.customer_id, shard, told.record.version, summary_of(told.record.fold)))
+        return told.record
+
+
+def _name(record: KafkaRecord) -> tuple[str, int] | None:
+    """The customer and the version that a record of ours says, by its headers alone."""
+    headers = dict(record.headers)
+    if headers.get("ce_source") != SOURCE.encode():
+        return None
+    customer, _, version = headers.get("ce_id", b"").decode(errors="replace").rpartition("/")
+    return (customer, int(version)) if customer and version.isdecimal() else None
+
+
+def _message(record: KafkaRecord) -> Published | None:
+    """What a record of ours says."""
+    if _name(record) is None:
+        return None
+    fact = decode(record)
+    return fact.data if isinstance(fact, Fact) and isinstance(fact.data, Published) else None

@@ -1,0 +1,264 @@
+"""An older database beside a newer log: noticed before anything new is numbered, and made good where it is meant."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.bus import PositionLost
+from events.bus.memory import drain
+from events.facts import LeadCreated, LeadUpdated, OrderPlaced, OwnerSet, StatusReverted
+from events.published import CommandRefused, RecordChanged, StatusChanged
+from events.record import TopicPartition
+from events.topics import LIFECYCLE
+from events.values import Money
+from services.lifecycle import catching_up, restorations
+from tests.lifecycle.harness import SHARDS, Lifecycle
+from tests.lifecycle.test_exactly_once import as_consumed, check, play, steps
+from tests.postgres import PostgresServer
+
+
+def backup(lifecycle: Lifecycle, folder: Path) -> Path:
+    """A copy of the database as it is, while the worker runs."""
+    copy = folder / "copy.sqlite"
+    with closing(sqlite3.connect(lifecycle.path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
+
+
+def restore(lifecycle: Lifecycle, copy: Path) -> None:
+    """As after a disaster: the worker is gone, and its database is the copy."""
+    for store in lifecycle.stores:
+        store.close()
+    lifecycle.stores.clear()
+    for suffix in ("-wal", "-shm"):
+        lifecycle.path.with_name(lifecycle.path.name + suffix).unlink(missing_ok=True)
+    shutil.copyfile(copy, lifecycle.path)
+    lifecycle.crash()
+
+
+def declare(lifecycle: Lifecycle) -> None:
+    """The operator says that the database is meant."""
+    with lifecycle.store.database.begin() as cursor:
+        restorations.declare(cursor, range(SHARDS))
+
+
+def created(lifecycle: Lifecycle, customer: str, minute: int = 0, **more: Any) -> None:
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=customer, **more), f"2026-03-01T09:{minute:02d}:00Z")
+
+
+@pytest.fixture
+def lifecycle(tmp_path: Path) -> Any:
+    running = Lifecycle(tmp_path / "lifecycle.sqlite")
+    yield running
+    for store in running.stores:
+        store.close()
+
+
+def test_an_older_database_is_refused_before_it_numbers_anything(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    created(lifecycle, "acme")
+    lifecycle.settle()
+    copy = backup(lifecycle, tmp_path)
+    data = LeadUpdated(customer_id="acme", company="Acme GmbH")
+    lifecycle.publish("crm.lead.updated.v1", data, "2026-03-01T10:00:00Z")
+    lifecycle.settle()
+    published = len(lifecycle.published())
+    restore(lifecycle, copy)
+    place = TopicPartition(LIFECYCLE.name, lifecycle.store.home("acme"))
+    last = lifecycle.bus.log(place).end - 1
+    expected = (
+        rf"crm.lifecycle.v1\[{place.partition}\] at {last} has version 4 of 'acme', and lifecycle's database has 2: it is older .*"
+        "run `handoff restored lifecycle` and start again"
+    )
+    for _ in range(2):  # and refused again, however often it is tried
+        with pytest.raises(PositionLost, match=expected):
+            lifecycle.loop.turn()
+        lifecycle.crash()
+    assert len(lifecycle.published()) == published
+
+
+def test_an_empty_database_beside_a_log_that_is_not_is_refused_too(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    copy = backup(lifecycle, tmp_path)
+    created(lifecycle, "acme")
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    with pytest.raises(PositionLost, match="lifecycle's database has nothing of it"):
+        lifecycle.loop.turn()
+
+
+def test_a_restored_database_says_once_what_it_came_to_under_new_numbers(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    created(lifecycle, "acme", owner="anna")
+    created(lifecycle, "calm")
+    lifecycle.settle()
+    copy = backup(lifecycle, tmp_path)
+    for minute in range(10, 40):
+        data = LeadUpdated(customer_id="acme", company=f"Acme {minute}")
+        lifecycle.publish("crm.lead.updated.v1", data, f"2026-03-01T09:{minute}:00Z")
+    order = OrderPlaced(customer_id="acme", order_id="O-1", amount=Money(amount=Decimal(700), currency="EUR"))
+    lifecycle.publish("crm.order.placed.v1", order, "2026-03-01T09:50:00Z")
+    created(lifecycle, "new", 55)
+    lifecycle.settle()
+    seen = {fact.customer_id: fact.data.version for fact in lifecycle.published()}
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    lifecycle.settle()
+    anew = [fact for fact in lifecycle.published() if fact.data.version > seen[fact.customer_id]]
+    assert {fact.customer_id for fact in anew} == {"acme", "new"}
+    statuses = [fact.data for fact in anew if isinstance(fact.data, StatusChanged)]
+    assert len(statuses) == 2, "one whole history each, not one step per fact"
+    assert all(said.previous == said.current for said in statuses), "what is the same now starts nothing"
+    owners = {fact.customer_id: fact.data.owner for fact in anew if isinstance(fact.data, RecordChanged)}
+    assert owners == {"acme": "anna"}, "of a record without an owner routing is not asked again"
+    # It is over: the next fact is said as any other, and the next start looks at little.
+    created(lifecycle, "acme", 58)
+    lifecycle.settle()
+    lifecycle.crash()
+    lifecycle.settle()
+    with lifecycle.store.database.read() as cursor:
+        assert restorations.of(cursor, range(SHARDS)) == ({}, {})
+
+
+def test_what_never_comes_again_keeps_its_numbers_for_when_it_does(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    copy = backup(lifecycle, tmp_path)
+    created(lifecycle, "lost")
+    lifecycle.settle()
+    place = TopicPartition("crm.lead.v1", lifecycle.store.home("lost"))
+    lifecycle.bus.log(place).truncate(lifecycle.bus.log(place).end)
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    lifecycle.settle()
+    assert len(lifecycle.published()) == 1
+    lifecycle.crash()
+    lifecycle.settle()
+    created(lifecycle, "lost", 30)
+    lifecycle.settle()
+    first, anew = lifecycle.published()
+    assert anew.data.version > first.data.version
+    assert [state.effective_at for state in anew.data.states] == ["2026-03-01T09:30:00Z"]
+    assert anew.data.since == first.data.since, "what was told of the time before is taken back"
+
+
+def test_it_goes_on_where_it_was_when_it_is_killed_while_it_catches_up(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    created(lifecycle, "c0")
+    lifecycle.settle()
+    copy = backup(lifecycle, tmp_path)
+    sent = [lifecycle.message("crm.lead.created.v1", LeadCreated(customer_id="c0"), "2026-03-01T09:00:00Z", id="fact-1")]
+    for number in range(30):
+        data = LeadCreated(customer_id=f"c{number}", owner="anna")
+        sent.append(lifecycle.message("crm.lead.created.v1", data, "2026-03-01T09:30:00Z"))
+        lifecycle.bus.append(sent[-1])
+    sent.append(
+        lifecycle.message("crm.owner.set.v1", OwnerSet(customer_id="c3", rep_id="carl", actor="bob"), "2026-03-01T09:40:00Z")
+    )
+    revert = StatusReverted(customer_id="c4", stage="lead", actor="bob")  # without effect: refused, and that is told
+    sent.append(lifecycle.message("crm.status.reverted.v1", revert, "2026-03-01T09:41:00Z"))
+    for message in sent[-2:]:
+        lifecycle.bus.append(message)
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    for _ in range(12):
+        lifecycle.loop.turn()
+        lifecycle.crash()
+    lifecycle.settle()
+    check(lifecycle, sent)
+    assert [fact.data.effective for fact in lifecycle.published() if isinstance(fact.data, CommandRefused)] == [False]
+
+
+def test_a_backup_of_a_database_that_is_catching_up_can_be_restored_too(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    copy = backup(lifecycle, tmp_path)
+    for number in range(30):
+        created(lifecycle, f"c{number}")
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    lifecycle.loop.turn()  # it has surveyed, and not taken in everything
+    second = backup(lifecycle, tmp_path)
+    lifecycle.settle()
+    restore(lifecycle, second)
+    with pytest.raises(PositionLost, match="handoff restored lifecycle"):
+        lifecycle.settle()
+    lifecycle.crash()
+    declare(lifecycle)
+    lifecycle.settle()
+    for number in range(30):
+        statuses, _ = as_consumed(lifecycle, f"c{number}")
+        assert [state.name for state in statuses] == ["New"]
+
+
+def test_what_is_sure_is_noted_as_it_goes(lifecycle: Lifecycle) -> None:
+    for number in range(catching_up.ENTRIES_UNSURE_MAX // 2 + 50):  # two entries each
+        created(lifecycle, f"c{number}")
+    lifecycle.crash(records_max=2_000)
+    lifecycle.settle()
+    with lifecycle.store.database.read() as cursor:
+        cursor.execute("SELECT sum(next) FROM position WHERE topic = ?", (LIFECYCLE.name,))
+        assert cursor.fetchone()[0] > 0
+    lifecycle.crash()
+    lifecycle.loop.turn()
+    assert lifecycle.worker.done()[2] < 2_000  # type: ignore[index] - what the next claim had to look at
+
+
+def restored_in_between(lifecycle: Lifecycle, before: list[Any], after: list[Any], folder: Path) -> None:
+    """Play, back up, play on, put the backup back, and catch up."""
+    sent = play(lifecycle, before)
+    copy = backup(lifecycle, folder)
+    after = [step for step in after if step[0] != "table"]  # their numbers would be given twice
+    sent += play(lifecycle, after)
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    drain([lifecycle.loop])
+    check(lifecycle, sent)
+
+
+@settings(max_examples=100)
+@given(before=steps, after=steps, seed=st.integers(0, 1000))
+def test_records_and_consumers_are_right_wherever_the_backup_was_made(before: list[Any], after: list[Any], seed: int) -> None:
+    with TemporaryDirectory() as folder:
+        lifecycle = Lifecycle(Path(folder) / "lifecycle.sqlite", seed=seed)
+        try:
+            restored_in_between(lifecycle, before, after, Path(folder))
+        finally:
+            for store in lifecycle.stores:
+                store.close()
+
+
+@pytest.mark.postgres
+def test_the_same_on_postgresql(postgres: PostgresServer, tmp_path: Path) -> None:
+    lifecycle = Lifecycle(tmp_path / "unused", database=postgres.database())
+    created(lifecycle, "acme", owner="anna")
+    lifecycle.settle()
+    for store in lifecycle.stores:
+        store.close()
+    lifecycle.stores.clear()
+    live = lifecycle.database
+    copy = postgres.database()
+    postgres.drop(copy)
+    postgres.sql("postgres", f'CREATE DATABASE "{copy.rpartition("/")[2]}" TEMPLATE "{live.rpartition("/")[2]}"')
+    lifecycle.crash()
+    sent = [lifecycle.message("crm.lead.updated.v1", LeadUpdated(customer_id="acme", company="A"), "2026-03-01T10:00:00Z")]
+    sent += [lifecycle.message("crm.lead.created.v1", LeadCreated(customer_id="new"), "2026-03-01T10:00:00Z")]
+    for message in sent:
+        lifecycle.bus.append(message)
+    lifecycle.settle()
+    before = lifecycle.published()
+    lifecycle.database = copy
+    lifecycle.crash()
+    with pytest.raises(PositionLost, match="handoff restored lifecycle"):
+        lifecycle.loop.turn()
+    lifecycle.crash()
+    declare(lifecycle)
+    lifecycle.settle()
+    anew = lifecycle.published()[len(before) :]
+    assert {fact.customer_id for fact in anew} == {"acme", "new"}
+    for store in lifecycle.stores:
+        store.close()
+    postgres.drop(copy)
+    postgres.drop(live)
