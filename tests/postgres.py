@@ -158,6 +158,11 @@ class PostgresServer:
         """As after kill -9: nothing is written that was not written, and the next start recovers."""
         self.stop(signal.SIGQUIT)
 
+    @property
+    def programs(self) -> Path:
+        """Where its programs are: ``pg_dump`` and others, of its version."""
+        return self._bin
+
     def url(self, database: str, *, password: str = PASSWORD) -> str:
         """The URL of a database."""
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"

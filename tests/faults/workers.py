@@ -70,6 +70,7 @@ class Workers:
         store = kinds.lifecycle_store(self.path, PARTITIONS, code_version="test", identity=self.bus.identity)
         inbound = kinds.lifecycle_inbound(
             store,
+            self.bus,
             StatusTables(self.bus, UTC),
             Counters.on(CollectorRegistry()),
             cache=Cache(records_max=20_000, facts_max=200_000),

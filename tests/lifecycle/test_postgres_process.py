@@ -50,8 +50,8 @@ class Process:
         self.log = folder / "log"
         self.starts = 0
         self.running: subprocess.Popen[bytes] | None = None
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(("HANDOFF_", "PG"))}
-        self._environment |= {
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("HANDOFF_", "PG"))}
+        self.environment |= {
             "HANDOFF_DATA_DIR": str(folder / "data"),
             "HANDOFF_KAFKA": bootstrap,
             "HANDOFF_PARTITIONS": str(SHARDS),
@@ -63,7 +63,7 @@ class Process:
         self.starts += 1
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", "services.lifecycle"], env={**self._environment, **more}, stderr=log
+                [sys.executable, "-m", "services.lifecycle"], env={**self.environment, **more}, stderr=log
             )
         return self.running
 
@@ -136,7 +136,7 @@ def heard(bus: Bus) -> Heard:
     return Heard(facts)
 
 
-def check(database: str, told: Heard, sent: list[Message]) -> None:
+def check(database: str, told: Heard, sent: list[Message], file: Path | str = "") -> None:
     """Records and consumers are what the set of facts says."""
     policy = Policy(Tables((DEFAULT,)), ZoneInfo("UTC"))
     facts: dict[str, dict[str, Fact]] = {}
@@ -144,7 +144,7 @@ def check(database: str, told: Heard, sent: list[Message]) -> None:
         fact = decode(Record(message.topic, 0, 0, message.timestamp or 0, message.key, message.value, message.headers))
         assert isinstance(fact, Fact)
         facts.setdefault(fact.customer_id, {})[fact.id] = fact
-    with closing(Store(open_database(database, "", schema="lifecycle"), SHARDS, code_version="look")) as store:
+    with closing(Store(open_database(database, file, schema="lifecycle"), SHARDS, code_version="look")) as store:
         assert store.customers() == len(facts)
         assert store.ledger.dead_letters() == {}
         for customer, known in facts.items():

@@ -90,7 +90,7 @@ class MemoryBus:
         return log.read(max(offset, log.begin), log.end)[0]
 
     def scan(self, begins: Mapping[TopicPartition, int]) -> Iterator[Sequence[Record]]:
-        self._answer()
+        self.answer()
         for place, begin in sorted(begins.items()):
             log = self.log(place)
             if found := log.read(max(begin, log.begin), log.end)[0]:
