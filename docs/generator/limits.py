@@ -255,6 +255,7 @@ ELSEWHERE: Final = frozenset(
         "events.bus.sizes:BYTES_MAX",  # the sizes of topics again
         "events.values:INSTANT_MAX",  # told in words
         "events.web.letter_questions:NUMBER_MAX",  # what a database counts to
+        "services.lifecycle.catching_up:ENTRIES_UNSURE_MAX",  # how much a claim looks at
         "services.lifecycle.customers:_ASKED_MAX",  # parameters of one statement
         "services.lifecycle.store:_QUERY_VALUES_MAX",
         "services.lifecycle.store:_VERSION_MAX",

@@ -193,7 +193,7 @@ def test_a_frozen_worker_that_comes_back_in_the_middle_of_a_sweep_writes_nothing
     lifecycle.crash()
     lifecycle.loop.turn()  # joins, and claims
     with pytest.raises(Fenced):
-        frozen_worker.beside()
+        frozen_worker.beside({})
     lifecycle.settle()
     assert applied(lifecycle) == dict.fromkeys(CUSTOMERS, 1)
     frozen.close()

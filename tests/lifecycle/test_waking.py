@@ -283,7 +283,7 @@ def test_a_worker_that_lost_its_shards_wakes_nobody(asleep: Lifecycle) -> None:
     asleep.settle()
     at(asleep, DAY_4)
     with pytest.raises(Fenced):
-        zombie.beside()
+        zombie.beside({})
     assert asleep.store.due(range(SHARDS), parse_instant(DAY_4)), "it is still to be done"
     wait(asleep, DAY_4)
     assert ticks(asleep) == [("acme/wake/crm/r", DAY_3)]
