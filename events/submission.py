@@ -164,5 +164,5 @@ def _contents(envelope: Envelope, mended: set[str], now: int) -> list[Refusal]:
             found += refusals(topic.types[envelope.type], envelope.data, envelope.root) if topic is not None else []
             refuse_odd_text(envelope)
     except Refusal as refusal:
-        found.append(refusal)
+        found += [refusal] if refusal.path not in [each.path for each in found] else []  # it is not told twice
     return found

@@ -15,7 +15,7 @@ from tests.fuzz.measures import growth, memory
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import Target, always
 
-CPU_SECONDS = 0.8
+CPU_SECONDS = 0.3
 """For each target, after its corpus."""
 SEED = 20261126
 

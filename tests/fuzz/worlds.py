@@ -91,7 +91,7 @@ class Worlds:
         rehearsal = LifecycleRehearsal(world.store, world.tables)
         office = Office(world.store.ledger.letters, world.store.database.read, rehearsal, transient=TRANSIENT, now=clock)
         return lifecycle_app(
-            world.store, world.tables, world.loop.progress, registry, None, self._publisher, None, mass, office, clock
+            world.store, world.tables, world.loop.progress, registry, None, self._publisher, None, mass, office, clock=clock
         )
 
     def _of_routing(self) -> FastAPI:
