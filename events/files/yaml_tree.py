@@ -5,6 +5,7 @@ depth are limited: a file that people edit needs none of that, and no file may t
 """
 
 import re
+from codecs import BOM_UTF8
 from typing import Any, Final
 
 from msgspec import Struct
@@ -105,8 +106,9 @@ def parse(content: bytes, problems: list[Problem]) -> Tree | None:
     if len(content) > FILE_BYTES_MAX:
         problems.append(Problem(1, 1, "", f"the file has {len(content)} bytes, at most {FILE_BYTES_MAX} are read"))
         return None
+    content = content.removeprefix(BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
         problems.append(_at(content[: error.start].decode(), "this is not UTF-8: save the file in that encoding"))
         return None

@@ -97,3 +97,9 @@ def test_a_large_sales_force_with_time_zones_is_read_in_time() -> None:
     )
     with no_longer_than(cpu_seconds=30):  # looking for the zones of this machine each time took minutes
         assert "did you mean 'Europe/Berlin'?" in problems("reps:\n" + reps)[0]
+
+
+def test_a_file_that_is_no_utf8_is_told_with_its_place_also_behind_a_byte_order_mark() -> None:
+    with pytest.raises(FileError) as caught:
+        read_directory(b"\xef\xbb\xbfreps:\n  - M\xfcller")
+    assert str(caught.value) == "directory.yaml:2:6 this is not UTF-8: save the file in that encoding"
