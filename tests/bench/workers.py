@@ -28,7 +28,8 @@ from tests.ports import free_port
 from tests.postgres import PostgresServer
 
 WAIT_SECONDS_MAX: Final = 120.0
-LOOK_SECONDS: Final = 0.05
+LOOK_SECONDS: Final = 0.5
+"""Seldom: what a worker is asked costs it CPU time, which is measured."""
 RATE: Final = 500
 """Facts a second where they come steadily."""
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
