@@ -13,12 +13,16 @@ from events.topics import PARTITIONS
 from handoff.client import Services
 from handoff.settings import SERVICES
 from tests.bench import machine
+from tests.faults.plan import KAFKA, Layout
+from tests.faults.site import Site
 from tests.faults.stack import Stack
 from tests.soak.listening import Asker, Latencies, Listener
 from tests.soak.recount import recount
 from tests.soak.traffic import PROBE, Traffic
 from tests.soak.watching import Watch
 
+ONE_MACHINE: Final = Layout("sqlite", (KAFKA,))
+"""What `handoff up` starts by itself."""
 LOOK_SECONDS: Final = 5.0
 SETTLE_SECONDS_MAX: Final = 300.0
 PROBE_DEAL: Final = f"opportunity:{PROBE}"
@@ -32,7 +36,7 @@ class Soak:
     def __init__(
         self, folder: Path, *, minutes: float, rate: float, seed: int, json: Path, say: Callable[[str], None], note: str = ""
     ) -> None:
-        self._stack = Stack(folder / "data")
+        self._stack = Stack(Site(ONE_MACHINE, folder))
         self._minutes = minutes
         self._rate = rate
         self._seed = seed
