@@ -34,7 +34,14 @@ def main() -> None:
     words = folder / "words"
     words.write_text("".join(map(_quoted, target.words)))
 
-    options = [f"-dict={words}", f"-rss_limit_mb={MEMORY_MB_MAX}", "-print_final_stats=1", "-verbosity=1", "-timeout=120"]
+    options = [
+        f"-dict={words}",
+        f"-artifact_prefix={folder}/",
+        f"-rss_limit_mb={MEMORY_MB_MAX}",
+        "-print_final_stats=1",
+        "-verbosity=1",
+        "-timeout=120",
+    ]
     with target.open() as run:
 
         def one(data: bytes) -> None:
