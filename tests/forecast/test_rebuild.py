@@ -1,6 +1,8 @@
 """The view made again beside the live one: byte for byte the same, whatever comes meanwhile and whoever is killed."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -359,3 +361,16 @@ def test_a_worker_that_stood_still_while_another_took_its_work_over_does_nothing
         pass
     assert look(sold)["generation"] == 1
     assert sold.dump() == before
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_while_there_is_nothing_to_do_nothing_is_written(sold: Forecast) -> None:
+    begin(sold)
+    finish(sold)
+    with closing(sqlite3.connect(sold.path)) as another:
+        before = another.execute("PRAGMA data_version").fetchone()
+        assert sold.builder.step() is None
+        assert another.execute("PRAGMA data_version").fetchone() == before
+        begin(sold)
+        assert another.execute("PRAGMA data_version").fetchone() != before
+    finish(sold)

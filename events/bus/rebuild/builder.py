@@ -180,7 +180,10 @@ class Builder(threading.Thread):
 
     def _clean(self, view: View) -> Steps[None]:
         """Delete what is in the other set while nobody works."""
-        for table in view.tables:
+        with self._read() as cursor:
+            other = sets.to_read(cursor, view.name).other
+            left = [table for table in view.tables if comparison.has_rows(cursor, table, other)]
+        for table in left:
             deleted = 1
             while deleted:
                 with self._ledger.beside() as cursor:

@@ -41,6 +41,12 @@ def count(cursor: Cursor, table: Table, number: int) -> int:
     return int(cursor.fetchone()[0])
 
 
+def has_rows(cursor: Cursor, table: Table, number: int) -> bool:
+    """Whether a set has any row."""
+    cursor.execute(f"SELECT 1 FROM {table.of(number)} LIMIT 1")
+    return cursor.fetchone() is not None
+
+
 def delete(cursor: Cursor, table: Table, number: int) -> int:
     """Delete some rows of a set; how many."""
     name, key = table.of(number), ", ".join(table.key)
