@@ -21,8 +21,8 @@ from services.forecast.store import TABLES, VIEW
 from services.forecast.taking import Arrival, Taking
 from services.forecast.view import PROJECTIONS
 
-RECORDS_A_STEP: Final = 200
-"""About 20 ms, in which the worker writes nothing."""
+RECORDS_A_STEP: Final = 100
+"""About 10 ms, in which the worker writes nothing."""
 LEFT_MAX: Final = 200
 LAST_MAX: Final = 1000
 """When the worker does wait, it may be so many by now: more, and it goes on without waiting."""
