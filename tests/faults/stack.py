@@ -7,6 +7,7 @@ came near to that would test nothing but this rule, so it crashes everything ins
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,9 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
+from events.bus.database import SQLITE
 from handoff.client import Services
 from handoff.importing.settled import wait_until_settled
 from handoff.settings import Settings
@@ -137,7 +140,7 @@ class Stack(Up):
         ``work``: gives both something to take in.
         """
         with self.heir(name) as heir:
-            with self.frozen(name) as pid:
+            with self._frozen_between_transactions(name) as pid:
                 work()
                 self.until(lambda: heir.position() > 0 or not heir.running, TAKE_OVER_SECONDS_MAX, f"another {name} takes over")
                 work()
@@ -150,6 +153,16 @@ class Stack(Up):
                 work()
                 self.pass_time(LOOK_SECONDS)
         return "neither was refused"
+
+    @contextmanager
+    def _frozen_between_transactions(self, name: str) -> Iterator[int]:
+        """SIGSTOP at a moment at which another worker can take over: of who writes to an SQLite file nobody can, by its lock."""
+        while True:
+            with self.frozen(name) as pid:
+                if self._site.database != SQLITE or not locked(self.data_dir / f"{name}.sqlite"):
+                    yield pid
+                    return
+            self.pass_time(LOOK_SECONDS)
 
     @contextmanager
     def heir(self, name: str) -> Iterator["Heir"]:
@@ -248,6 +261,17 @@ class Stack(Up):
             if line.endswith("it is started again") and name in (*SERVICES, KAFKA):
                 self.deaths.append((time.monotonic(), name))
             self._seen += 1
+
+
+def locked(file: Path) -> bool:
+    """Whether somebody is within a transaction that writes to an SQLite file."""
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        database.execute("ROLLBACK")
+        return False
 
 
 class Heir:
