@@ -120,9 +120,9 @@ def _watched(services: Services, service: ServiceName, view: str, begun: str | N
             last: Mapping[str, Any] = said["rebuild"]
             if last["id"] != begun:
                 raise CommandError(f"the rebuild {begun} is over, and {last['actor']} has begun another one", NOT_WELL)
+            show(last)
             if not said["running"]:
                 return last
-            show(last)
             time.sleep(LOOK_SECONDS)
 
 

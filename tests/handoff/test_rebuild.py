@@ -67,6 +67,12 @@ def test_a_check_then_a_switch_then_what_was_done(handoff: Handoff, forecast: Ru
     assert listed.out.rstrip().endswith("switched")
 
 
+def test_at_a_terminal_there_is_a_bar_and_then_the_answer(terminal: Callable[..., list[str]], forecast: Running) -> None:
+    shown = terminal(80, "rebuild", "forecast", "--check", "--share", "100")
+    assert any("forecast" in line and "%" in line for line in shown)
+    assert "byte for byte the same" in shown[-1]
+
+
 def test_a_difference_is_told_with_its_place(handoff: Handoff, forecast: Running) -> None:
     with forecast.ledger.transaction() as cursor:
         cursor.execute("UPDATE deal_history SET owner = 'eve' WHERE deal_id = 'opportunity:8'")
