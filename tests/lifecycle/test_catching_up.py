@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from events.bus import PositionLost
 from events.bus.memory import drain
-from events.facts import LeadCreated, LeadUpdated, OrderPlaced, OwnerSet, StatusReverted
+from events.facts import LeadCreated, LeadUpdated, OpportunityCreated, OpportunityUpdated, OrderPlaced, OwnerSet, StatusReverted
 from events.published import CommandRefused, RecordChanged, StatusChanged
 from events.record import TopicPartition
 from events.topics import LIFECYCLE
-from events.values import Money
+from events.values import Money, Price
 from services.lifecycle import catching_up, restorations
 from tests.lifecycle.harness import SHARDS, Lifecycle
-from tests.lifecycle.test_exactly_once import as_consumed, check, play, steps
+from tests.lifecycle.test_exactly_once import as_consumed, as_folded, check, play, steps
 from tests.postgres import PostgresServer
 
 
@@ -143,6 +143,26 @@ def test_what_never_comes_again_keeps_its_numbers_for_when_it_does(lifecycle: Li
     assert anew.data.version > first.data.version
     assert [state.effective_at for state in anew.data.states] == ["2026-03-01T09:30:00Z"]
     assert anew.data.since == first.data.since, "what was told of the time before is taken back"
+
+
+def test_what_consumers_heard_of_facts_that_are_gone_is_taken_back(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    copy = backup(lifecycle, tmp_path)
+    created(lifecycle, "acme")
+    price = Price(amount=Decimal(5), currency="EUR")
+    for minute, name in ((10, "gone"), (20, "kept")):
+        data = OpportunityCreated(customer_id="acme", opportunity_id=name, amount=price)
+        lifecycle.publish("crm.opportunity.created.v1", data, f"2026-03-01T09:{minute}:00Z")
+    update = OpportunityUpdated(customer_id="acme", opportunity_id="kept", probability=70)
+    kept = lifecycle.publish("crm.opportunity.updated.v1", update, "2026-03-01T09:30:00Z")
+    lifecycle.settle()
+    assert set(as_consumed(lifecycle, "acme")[1]) == {"opportunity:gone", "opportunity:kept"}
+    lifecycle.bus.log(kept.place).truncate(kept.offset)
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    lifecycle.settle()
+    fold = lifecycle.store.load(lifecycle.store.home("acme"), ["acme"], lifecycle.policy)["acme"].fold
+    assert as_consumed(lifecycle, "acme") == as_folded(fold)
+    assert set(fold.images) == {"opportunity:kept"}
 
 
 def test_it_goes_on_where_it_was_when_it_is_killed_while_it_catches_up(lifecycle: Lifecycle, tmp_path: Path) -> None:
