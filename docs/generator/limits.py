@@ -197,6 +197,7 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
             count,
             "the oldest is looked up in the store",
         ),
+        Limit("customers that the desk keeps", "services.routing.desk:CUSTOMERS_MAX", count, "the oldest is looked up in the log"),
         Limit("process maps that are kept", "services.lifecycle.process.maps:KEPT_MAX", count, "the oldest is counted anew"),
         Limit(
             "applied mass changes whose figures are kept",
@@ -257,6 +258,7 @@ ELSEWHERE: Final = frozenset(
         "events.web.letter_questions:NUMBER_MAX",  # what a database counts to
         "services.lifecycle.catching_up:ENTRIES_UNSURE_MAX",  # how much a claim looks at
         "services.lifecycle.customers:_ASKED_MAX",  # parameters of one statement
+        "services.routing.store:_ASKED_MAX",
         "services.lifecycle.store:_QUERY_VALUES_MAX",
         "services.lifecycle.store:_VERSION_MAX",
         "services.lifecycle.mass.runner:PAUSE_SECONDS_MAX",  # pauses, not limits

@@ -1,7 +1,7 @@
 """The desk, the second hop and the single writer: requests in, decisions into its log, one transaction per batch.
 
-What it knows is rebuilt from its own log whenever it is given the partition; a batch is tried out on a draft of that, and counts
-only once it is committed.
+What it knows comes from its own log: what concerns all customers when it is given the partition, the customers of a batch with the
+batch, and those of the last ones are kept. A batch is tried out on a draft of that, and counts only once it is committed.
 """
 
 from collections import Counter as Tally
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from events.bus.ledger import Outgoing
 from events.bus.letters import DeadLetter
-from events.codec import Undecodable, decode
+from events.codec import Fact, Undecodable, decode
 from events.record import Record, TopicPartition
 from events.requests import RecordMatched, Request
 from events.topics import DIRECTORY, REQUEST, RULES
@@ -18,9 +18,14 @@ from services.routing.domain.decide import decide, is_known
 from services.routing.domain.story import DirectoryApplied, Event, RulesApplied, State
 from services.routing.metrics import Counters
 from services.routing.publication import Reference
+from services.routing.recent import Recent
 from services.routing.store import NAMES, Store
 
 STREAM: Final = "desk"
+CUSTOMERS_MAX: Final = 20_000
+"""So many customers are kept in memory between two batches: those asked about last."""
+SNAPSHOT_EVENTS: Final = 1_000
+"""The cursors of pools are written down after so many decisions: so many are read at most by whoever takes over."""
 _LETTERS: Final = "dead-letter[0]"
 
 _NAMES: Final = {event: name for name, event in NAMES.items()}
@@ -29,23 +34,32 @@ _NAMES: Final = {event: name for name, event in NAMES.items()}
 class Desk:
     """The worker of :class:`events.bus.loop.Loop` for ``routing.request.v1``."""
 
-    def __init__(self, store: Store, reference: Reference, counters: Counters) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reference: Reference,
+        counters: Counters,
+        *,
+        customers_max: int = CUSTOMERS_MAX,
+        snapshot_events: int = SNAPSHOT_EVENTS,
+    ) -> None:
+        self._recent = Recent(customers_max)
+        self._snapshot_events = snapshot_events
         self._store = store
         self._ledger = store.ledger
         self._reference = reference
         self._counters = counters
         self._state: State | None = None
         self._last = 0
+        self._snapshot = 0
 
     # -------------------------------------------------------------------------------------- ownership
 
     def claim(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         claimed = self._ledger.claim(places)
         if claimed:
-            state = State()
-            for event in self._store.replay():
-                state.apply(event)
-            self._state = state
+            self._recent.clear()
+            self._state, self._snapshot = self._store.state(self._recent)
             self._last = self._store.last_number()
         return claimed
 
@@ -60,14 +74,20 @@ class Desk:
         fresh = self._ledger.fresh(records)
         if not fresh or self._state is None:
             return
+        facts = [decode(record, REQUEST.types) for record in fresh]
+        self._recent.recall(dict.fromkeys(fact.customer_id for fact in facts if isinstance(fact, Fact)), self._store.customers)
         batch = _Batch(self._state, self._reference)
-        for record in fresh:
-            batch.take_in(record)
+        for record, fact in zip(fresh, facts, strict=True):
+            batch.take_in(record, fact)
+        snapshot = self._snapshot
         with self._ledger.transaction(fresh) as cursor:
-            last = self._store.append(cursor, self._state, batch.events)
+            last = self._store.append(cursor, self._state, batch.events) or self._last
+            if last - snapshot >= self._snapshot_events:
+                self._store.snapshot(cursor, batch.draft, snapshot := last)
             self._ledger.bury(cursor, batch.letters)
         self._state.adopt(batch.draft)
-        self._last = last or self._last
+        self._last, self._snapshot = last, snapshot
+        self._recent.trim()
         for name, count in Tally(_NAMES[type(event)] for event in batch.events).items():
             self._counters.decisions.labels(name).inc(count)
         self._counters.took(fresh, batch.letters)
@@ -123,9 +143,8 @@ class _Batch:
         self.events: Final[list[Event]] = []
         self.letters: Final[list[DeadLetter]] = []
 
-    def take_in(self, record: Record) -> None:
-        """Decide one request."""
-        fact = decode(record, REQUEST.types)
+    def take_in(self, record: Record, fact: Fact | Undecodable) -> None:
+        """Decide one request: a record, and what it says."""
         if isinstance(fact, Undecodable):
             self.letters.append(DeadLetter(record=record, error="Undecodable", reason=fact.reason, path=fact.path))
             return

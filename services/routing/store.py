@@ -2,9 +2,13 @@
 
 A row is an event of a customer, or a version of rules or directory that was applied. The order of rows is the order of all
 decisions, and the notification log is the outgoing stream.
+
+Of the whole log only the cursors of pools are needed at once, so they are written down now and then (a snapshot): whoever
+begins reads what came after. Customers are read when something is asked about them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +20,11 @@ from events.bus.database import Database
 from events.bus.database.sqlite import SQLite
 from events.bus.ledger import Fenced, Ledger, Outgoing
 from services.routing.domain.story import (
+    NOBODY,
     Assigned,
     Confirmed,
+    Customer,
+    CustomerEvent,
     DirectoryApplied,
     Event,
     NotAssigned,
@@ -30,6 +37,7 @@ from services.routing.domain.story import (
     RulesApplied,
     State,
     Superseded,
+    evolve,
 )
 from services.routing.outbound import messages_of
 
@@ -53,6 +61,11 @@ _REPLAY_ROWS: Final = 5_000
 _RULES: Final = "\x01rules"
 _DIRECTORY: Final = "\x01directory"
 """Where versions are kept among the customers: no customer id has a control character."""
+_ASSIGNED: Final = "assigned"
+_ASKED_MAX: Final = 500
+_SNAPSHOT: Final = """CREATE TABLE IF NOT EXISTS desk_snapshot (
+    name TEXT PRIMARY KEY, number BIGINT NOT NULL, state TEXT NOT NULL)"""
+_CURSORS: Final = "cursors"
 
 
 class Store:
@@ -73,6 +86,8 @@ class Store:
                 identity=identity,
                 dialect=self._database.dialect,
             )
+            with self._database.begin() as cursor:
+                cursor.execute(_SNAPSHOT)
 
     def close(self) -> None:
         """Close the database."""
@@ -92,17 +107,67 @@ class Store:
             raise Fenced(f"another desk has written to the log: {error}") from error
         return numbers[-1] if numbers else None
 
-    def replay(self) -> Iterator[Event]:
-        """Every event, in the order of decisions."""
-        after = 0
-        while rows := self._table.select_notifications(after + 1, _REPLAY_ROWS):
+    def replay(self, after: int = 0, topics: Sequence[str] = ()) -> Iterator[Event]:
+        """Every event after a number, in the order of decisions; where names of events are given, only those."""
+        while rows := self._table.select_notifications(after + 1, _REPLAY_ROWS, topics=topics):
             for row in rows:
                 yield self._decoders[row.topic].decode(row.state)
             after = rows[-1].id
 
+    def state(self, customers: MutableMapping[str, Customer]) -> tuple[State, int]:
+        """What decisions depend on, with the customers that are given; and the number up to which the snapshot of it goes."""
+        with self.read() as cursor:
+            cursor.execute("SELECT number, state FROM desk_snapshot WHERE name = ?", (_CURSORS,))
+            number, cursors = cursor.fetchone() or (0, "{}")
+            state = State(customers, msgspec.json.decode(cursors, type=dict[str, dict[str, str]]))
+            versions = [self._newest(cursor, stream) for stream in (_RULES, _DIRECTORY)]
+        for event, _ in filter(None, versions):
+            state.apply(event)
+        state.rules_events, state.directory_events = (found[1] if found else 0 for found in versions)
+        for event in self.replay(number, [_ASSIGNED]):
+            assert isinstance(event, Assigned)
+            state.turn(event)
+        return state, number
+
+    def _newest(self, cursor: Cursor, stream: str) -> tuple[Event, int] | None:
+        """The last event of a stream, and how many it has."""
+        cursor.execute(
+            f"SELECT topic, state, originator_version FROM {self._table.events_table_name}"
+            " WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1",
+            (stream,),
+        )
+        row = cursor.fetchone()
+        return None if row is None else (self._decoders[row[0]].decode(row[1]), row[2])
+
+    def snapshot(self, cursor: Cursor, state: State, number: int) -> None:
+        """Write down what the log up to a number comes to for all customers alike, within a transaction."""
+        cursor.execute(
+            "INSERT INTO desk_snapshot (name, number, state) VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state",
+            (_CURSORS, number, self._encoder.encode(dict(state.cursors)).decode()),
+        )
+
+    def customers(self, wanted: Collection[str]) -> dict[str, Customer]:
+        """What the log says of some customers; of whom it says nothing is left out."""
+        found: defaultdict[str, Customer] = defaultdict(lambda: NOBODY)
+        asked = [customer for customer in wanted if "\0" not in customer]  # PostgreSQL cannot be asked that, no id has it
+        with self.read() as cursor:
+            for start in range(0, len(asked), _ASKED_MAX):
+                some = asked[start : start + _ASKED_MAX]
+                cursor.execute(
+                    f"SELECT originator_id, topic, state FROM {self._table.events_table_name}"
+                    f" WHERE originator_id IN ({', '.join('?' * len(some))}) ORDER BY originator_id, originator_version",
+                    some,
+                )
+                for customer, topic, stored in cursor.fetchall():
+                    event = self._decoders[topic].decode(stored)
+                    assert isinstance(event, CustomerEvent)
+                    found[customer] = evolve(found[customer], event)
+        return dict(found)
+
     def events_of(self, customer_id: str) -> list[Event]:
         """Everything that was decided about a record, oldest first."""
-        if "\0" in customer_id:  # PostgreSQL cannot be asked that, no id has it
+        if "\0" in customer_id:
             return []
         return [self._decoders[row.topic].decode(row.state) for row in self._table.select_events(customer_id)]
 

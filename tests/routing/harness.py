@@ -75,7 +75,7 @@ class Routing:
         self.reference = Reference(self.bus, rules=self.rules_file, directory=self.directory_file, clock=lambda: NOON)
         counters = Counters.on(CollectorRegistry())
         self.match = Match(self.bus, self.store.ledger, self.reference, counters)
-        self.desk = Desk(self.store, self.reference, counters)
+        self.desk = Desk(self.store, self.reference, counters, customers_max=2, snapshot_events=5)
         self.loops = [
             Loop(
                 self.bus,

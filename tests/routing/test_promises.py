@@ -194,6 +194,13 @@ def check(both: Both) -> None:
     assert both.routing.letters() == []
     repeats_are_identical(both)
     same_again(log, both)
+    what_is_kept_is_what_the_log_says(state, both)
+
+
+def what_is_kept_is_what_the_log_says(state: State, both: Both) -> None:
+    """Whoever takes over, with a snapshot and the customers that are asked about, knows what all of the log says (I7)."""
+    found, _ = both.routing.store.state(both.routing.store.customers(state.customers))
+    assert found == state
 
 
 def repeats_are_identical(both: Both) -> None:

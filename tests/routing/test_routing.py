@@ -172,6 +172,24 @@ def test_a_restart_changes_nothing_and_the_turns_go_on(routing: Routing) -> None
     assert [data.rep_id for customer in "abc" for data in routing.said(customer)] == ["anna", "ben", "anna"]
 
 
+def test_who_takes_over_reads_the_log_from_a_snapshot_on_and_no_customer(routing: Routing) -> None:
+    for number in range(23):
+        routing.says(status_changed(f"c-{number}", 1, profile=GERMAN))
+        routing.settle()
+    state, snapshot = routing.store.state({})
+    assert (snapshot, state.customers) == (25, {}), "with two versions there are 25 entries, and the last five were the fifth"
+    assert state.cursors == {"north": {"anna": "12", "ben": "11"}}
+
+
+def test_a_customer_who_is_no_longer_in_memory_is_known_all_the_same(routing: Routing) -> None:
+    for number in range(9):
+        routing.says(status_changed(f"c-{number}", 1, profile=GERMAN))
+        routing.settle()
+    routing.says(status_changed("c-0", 1, profile=GERMAN), progressed("c-0", 2, "c-0/0000000001/1", "anna", "rejected"))
+    routing.settle()
+    assert [fact.id for fact in routing.facts() if fact.customer_id == "c-0"] == ["c-0/0000000001/1", "c-0/0000000002/unassigned"]
+
+
 def test_messages_that_do_not_concern_routing_are_passed_over(routing: Routing) -> None:
     routing.bus.append(Message(LIFECYCLE.name, b"acme", b"{}", headers=(("ce_type", b"crm.deals.changed.v1"),)))
     routing.settle()

@@ -160,7 +160,8 @@ def _routing(site: Site, name: str, border: Border, database: Database) -> Proce
     store = kinds.routing_store(database, code_version="simulation", identity=bus.identity)
     reference = Reference(bus, rules=None, directory=None, clock=lambda: site.clock() * 1_000_000)
     counters = RoutingCounters.on(CollectorRegistry())
-    match, desk = Match(bus, store.ledger, reference, counters), Desk(store, reference, counters)
+    match = Match(bus, store.ledger, reference, counters)
+    desk = Desk(store, reference, counters, customers_max=2, snapshot_events=5)
     loops = [
         _loop(site, bus, match, MATCHING, [LIFECYCLE.name], name),
         _loop(site, bus, kinds.desk(desk), DESKING, [REQUEST.name], name),

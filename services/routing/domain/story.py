@@ -186,9 +186,10 @@ NOBODY = Customer()
 
 @dataclass
 class State:
-    """Everything that decisions depend on. Changed by :meth:`apply` only, event by event.
+    """Everything that decisions depend on. Changed by events only, one by one: :meth:`apply`.
 
-    It holds every customer that was ever routed, so that it is changed in place; :meth:`draft` gives one to try out on.
+    ``customers`` are all of the log, or those that are needed; they are many, so that it is changed in place, and :meth:`draft`
+    gives one to try out on.
     """
 
     customers: MutableMapping[str, Customer] = field(default_factory=dict)
@@ -227,8 +228,13 @@ class State:
                 self.directory_events += 1
             case _:
                 self.customers[event.customer_id] = evolve(self.customers.get(event.customer_id, NOBODY), event)
-                if isinstance(event, Assigned) and event.trace.pool is not None and event.trace.cursor is not None:
-                    self.cursors[event.trace.pool] = event.trace.cursor.after
+                if isinstance(event, Assigned):
+                    self.turn(event)
+
+    def turn(self, event: Assigned) -> None:
+        """Of one step, what it is for others: the cursor of the pool moves."""
+        if event.trace.pool is not None and event.trace.cursor is not None:
+            self.cursors[event.trace.pool] = event.trace.cursor.after
 
 
 def evolve(customer: Customer, event: CustomerEvent) -> Customer:
