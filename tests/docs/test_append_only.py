@@ -6,7 +6,6 @@ All three services work as roles that can append events and cannot change one, a
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -324,8 +323,8 @@ def test_the_three_processes_work_as_their_roles(
         (tmp_path / service).mkdir()
     lifecycle = LifecycleProcess(tmp_path / "lifecycle", broker.bootstrap, roles["handoff_lifecycle"])
     routing = RoutingProcess(tmp_path / "routing", broker.bootstrap)
-    routing.settings["DATABASE"] = roles["handoff_routing"]
-    forecast = ForecastProcess(tmp_path / "forecast", KAFKA=broker.bootstrap, DATABASE=roles["handoff_forecast"])
+    routing.settings |= {"DATABASE": roles["handoff_routing"], "PARTITIONS": SHARDS}
+    forecast = ForecastProcess(tmp_path / "forecast", KAFKA=broker.bootstrap, DATABASE=roles["handoff_forecast"], PARTITIONS=SHARDS)
     try:
         lifecycle.start()
         routing.start()
@@ -341,6 +340,6 @@ def test_the_three_processes_work_as_their_roles(
         assert counted[0] >= customers
     finally:
         for process in (lifecycle, routing, forecast):
-            if process.running is not None and process.running.poll() is None:
-                process.running.send_signal(signal.SIGKILL)
+            if process.running is not None:
+                process.running.kill()
                 process.running.communicate()
