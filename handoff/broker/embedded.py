@@ -231,9 +231,9 @@ class EmbeddedKafka:
             )
 
     def _failure(self, what: str, since: int) -> str:
-        error = logfile.first_error(self.log_file, since)
-        if not error:
-            error = "the disk is full" if storage.lacks_space(self.data_dir) else "its log names no error"
+        full = "the disk is full" if storage.lacks_space(self.data_dir) else ""
+        told = logfile.first_error(self.log_file, since)  # which says what it was doing, and not always why it could not
+        error = ": ".join(filter(None, (full, told))) or "its log names no error"
         return f"Kafka on {self.data_dir} {what}: {error} (log: {self.log_file})"
 
 

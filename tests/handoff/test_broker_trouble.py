@@ -1,6 +1,5 @@
 """What can be in a broker's way is told in one line that names the thing and the way out."""
 
-import re
 import shutil
 import socket
 from pathlib import Path
@@ -110,7 +109,7 @@ def test_properties_that_kafka_refuses(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full() -> None:
-    """In whatever it fails first; a broker that gets as far as its own code has no space to say why it ends."""
+    """Whatever fails first, and whether there is space to say so in its log."""
     with ground() as place:
         try:
             disk = place.disk("kafka")
@@ -121,7 +120,7 @@ def test_a_disk_that_is_full() -> None:
             pass
         with disk.full():
             message = complaint(kafka)
-        assert re.search(r"the disk is full|No space left on device", message), message
+        assert "the disk is full" in message
         with kafka:
             assert kafka.ready()
 
