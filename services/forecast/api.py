@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.rebuild.builder import Builder
-from events.web import bodies, dead_letters, openapi, rebuilds
+from events.web import dead_letters, openapi, rebuilds
+from events.web.application import application
 from events.web.conditional import form_of, respond
 from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
@@ -36,17 +37,8 @@ def create_app(
 
     Without an ``office`` there are no dead letters, without a ``builder`` no rebuilds.
     """
-    app = FastAPI(
-        title="Handoff forecast",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        dependencies=[Depends(once)],
-        responses=openapi.PROBLEMS,
-    )
-    openapi.install(app)
+    app = application("Handoff forecast", dependencies=[Depends(once)])
     problems.install(app)
-    bodies.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
     app.include_router(health.router(store, directories, progress, registry))
     if office is not None:

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
 from events.bus.rebuild.builder import Builder
-from events.web import bodies, dead_letters, openapi, rebuilds
+from events.web import dead_letters, rebuilds
+from events.web.application import application
 from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
@@ -41,18 +42,8 @@ def create_app(
     Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes, without ``office`` no dead letters,
     without a ``builder`` no rebuilds.
     """
-    app = FastAPI(
-        title="Handoff lifecycle",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        default_response_class=Json,
-        responses=openapi.PROBLEMS,
-        dependencies=[Depends(once)],
-    )
-    openapi.install(app)
+    app = application("Handoff lifecycle", default_response_class=Json, dependencies=[Depends(once)])
     problems.install(app)
-    bodies.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))
     app.include_router(process.router(store, lambda: tables.policy, clock))

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from events.bus.letters.office import Office
 from events.bus.progress import Progress
-from events.web import bodies, dead_letters, openapi
+from events.web import dead_letters
+from events.web.application import application
 from services.routing import health, problems
 from services.routing.outbound import published
 from services.routing.publication import Reference
@@ -33,17 +34,8 @@ def create_app(
     office: Office | None = None,
 ) -> FastAPI:
     """The application. Without an ``office`` there are no dead letters."""
-    app = FastAPI(
-        title="Handoff routing",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        default_response_class=Json,
-        responses=openapi.PROBLEMS,
-    )
-    openapi.install(app)
+    app = application("Handoff routing", default_response_class=Json)
     problems.install(app)
-    bodies.install(app)
     app.include_router(health.router(store, reference, progress, registry))
     if office is not None:
         app.include_router(dead_letters.router(office))
