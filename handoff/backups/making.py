@@ -52,11 +52,11 @@ def _fill(beside: Path, files: Mapping[ServiceName, Path], made_at: str, tell: T
         _copy(file, copy)
         tell(f"{service}: checking")
         copies[service] = checked(copy)
-        _flush(copy)
+        flush(copy)
     made = manifest(made_at, copies)
     (beside / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-    _flush(beside / FILE)
-    _flush(beside)
+    flush(beside / FILE)
+    flush(beside)
     return made
 
 
@@ -84,7 +84,7 @@ def checked(file: Path) -> Copy:
     return Copy(file.name, file.stat().st_size, digest(file), rows, positions)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Onto the disk, whatever happens to the machine."""
     opened = os.open(path, os.O_RDONLY)
     try:
@@ -99,4 +99,4 @@ def _name(beside: Path, folder: Path) -> None:
         beside.rename(folder)
     except OSError as error:
         raise CommandError(f"{folder} exists meanwhile ({error.strerror}): name another folder") from error
-    _flush(folder.parent)
+    flush(folder.parent)

@@ -4,7 +4,6 @@ The restored file of lifecycle is told that it is one, for it may be older than 
 (:mod:`services.lifecycle.catching_up`).
 """
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -12,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from handoff.backups.making import checked
+from handoff.backups.making import checked, flush
 from handoff.backups.manifest import Copy, Manifest, digest, file_of
 from handoff.errors import CommandError
 from handoff.settings import ServiceName
@@ -95,11 +94,7 @@ def _beside(copy: Path, file: Path, service: ServiceName, shards: int) -> Path:
         if service == "lifecycle":
             declare(database, shards)
         database.commit()
-    opened = os.open(ready, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    flush(ready)
     return ready
 
 
