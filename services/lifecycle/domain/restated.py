@@ -28,9 +28,8 @@ from services.lifecycle.domain import events
 from services.lifecycle.domain.events import AnyEvent, DealRevised, FactAccepted, ImageHeld, RecordRestated, TablesApplied
 from services.lifecycle.domain.handoffs import PROGRESS, Progress
 from services.lifecycle.domain.history import StatusShown
-from services.lifecycle.domain.parts import deals_in_parts, statuses_in_parts
 from services.lifecycle.domain.record import Accepted, Record
-from services.lifecycle.domain.told import progress_told
+from services.lifecycle.domain.told import Changed, deals_revised, progress_told, record_revised, status_revised
 
 SOURCE: Final = "operations"
 TYPE: Final = "lifecycle.restored"
@@ -156,26 +155,13 @@ def _said(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
     state = record.fold.state
     assert state is not None
     yield from _statuses(record, heard, cause)
-    changed = tuple(
-        name
-        for name, differs in (
-            # Said of an owner also where it is the same: whoever gave the record to somebody else meanwhile is told.
-            ("owner", state.owner.rep_id is not None or heard.owner is not None),
-            ("profile", state.profile != heard.profile),
-        )
-        if differs
-    )
+    changed: list[Changed] = []
+    if state.owner.rep_id is not None or heard.owner is not None:
+        changed.append("owner")  # also where it is the same: whoever gave the record to somebody else meanwhile is told
+    if state.profile != heard.profile:
+        changed.append("profile")
     if changed:
-        yield events.RecordRevised(
-            recorded_at=record.recorded_at,
-            cause=cause,
-            owner=state.owner.rep_id,
-            assignment_id=state.owner.assignment_id,
-            profile=state.profile,
-            contact=state.contact,
-            status=record.fold.statuses[-1].what,
-            changed=changed,  # type: ignore[arg-type]
-        )
+        yield record_revised(record.fold, changed, cause, record.recorded_at)
     yield from _deals(record, heard, cause)
     yield from _progress(record, heard, cause)
     yield from _verdicts(record, heard, cause)
@@ -183,24 +169,9 @@ def _said(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
 
 def _statuses(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
     """``previous`` is what was told last: so a status that is the same now starts nothing anywhere."""
-    statuses, state = record.fold.statuses, record.fold.state
-    assert state is not None
-    parts = statuses_in_parts(statuses)
-    for number, states in enumerate(parts, start=1):
-        yield events.StatusRevised(
-            recorded_at=record.recorded_at,
-            cause=cause,
-            since=_earlier(heard.since, statuses[0].at) if number == 1 else states[0].at,
-            states=states,
-            previous=heard.status,
-            current=statuses[-1].what,
-            owner=state.owner.rep_id,
-            assignment_id=state.owner.assignment_id,
-            profile=state.profile,
-            contact=state.contact,
-            part=number,
-            parts=len(parts),
-        )
+    statuses = record.fold.statuses
+    since = _earlier(heard.since, statuses[0].at)
+    yield from status_revised(record.fold, statuses, since, heard.status, cause, record.recorded_at)
 
 
 def _deals(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
@@ -209,9 +180,7 @@ def _deals(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
         history = images.get(deal, ())
         since = _earlier(heard.deals.get(deal), history[0].at) if history else None
         said.append(DealRevised(deal, since, tuple(ImageHeld(held.at, held.what) for held in history)))
-    parts = deals_in_parts(said) if said else []
-    for number, deals in enumerate(parts, start=1):
-        yield events.DealsRevised(recorded_at=record.recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
+    yield from deals_revised(said, cause, record.recorded_at)
 
 
 def _progress(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:

@@ -27,11 +27,13 @@ from services.lifecycle.domain.events import (
 )
 from services.lifecycle.domain.fold import Fold
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
-from services.lifecycle.domain.history import held_since, revised_since
+from services.lifecycle.domain.history import History, StatusShown, held_since, revised_since
 from services.lifecycle.domain.known import FactsByRef
 from services.lifecycle.domain.parts import deals_in_parts, statuses_in_parts
 from services.lifecycle.domain.state import State
 from services.lifecycle.domain.status import EFFECTIVE, Verdict
+
+Changed = Literal["owner", "profile"]
 
 
 def changes(
@@ -48,7 +50,7 @@ def changes(
     after = folded.fold
     assert after.state is not None
     newest = None if folded.again or len(facts) > 1 else facts[-1]
-    yield from _status(before, folded, after.state, cause, recorded_at)
+    yield from _status(before, folded, cause, recorded_at)
     if before.state is not None:  # a new record is told whole by its first status
         revised = _record(before.state, after, after.state, facts, cause, recorded_at)
         if revised is not None:
@@ -59,20 +61,30 @@ def changes(
     yield from _verdicts(before.state, after.state, newest, known, unsure, cause, recorded_at)
 
 
-def _status(before: Fold, folded: Folded, state: State, cause: Cause, recorded_at: int) -> Iterator[StatusRevised]:
+def _status(before: Fold, folded: Folded, cause: Cause, recorded_at: int) -> Iterator[StatusRevised]:
     after = folded.fold
     since = revised_since(before.statuses, after.statuses, lambda old, new: old == new, again=folded.again)
     if since is None:
         return
-    parts = statuses_in_parts(held_since(after.statuses, since))
+    previous = before.statuses[-1].what if before.statuses else None
+    yield from status_revised(after, held_since(after.statuses, since), since, previous, cause, recorded_at)
+
+
+def status_revised(
+    fold: Fold, statuses: History[StatusShown], since: int, previous: StatusShown | None, cause: Cause, recorded_at: int
+) -> Iterator[StatusRevised]:
+    """That the record's status history is ``statuses`` from ``since`` on, in as many parts as it takes."""
+    state = fold.state
+    assert state is not None
+    parts = statuses_in_parts(statuses)
     for number, states in enumerate(parts, start=1):
         yield StatusRevised(
             recorded_at=recorded_at,
             cause=cause,
             since=since if number == 1 else states[0].at,
             states=states,
-            previous=before.statuses[-1].what if before.statuses else None,
-            current=after.statuses[-1].what,
+            previous=previous,
+            current=fold.statuses[-1].what,
             owner=state.owner.rep_id,
             assignment_id=state.owner.assignment_id,
             profile=state.profile,
@@ -83,7 +95,7 @@ def _status(before: Fold, folded: Folded, state: State, cause: Cause, recorded_a
 
 
 def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], cause: Cause, recorded_at: int) -> RecordRevised | None:
-    changed: list[Literal["owner", "profile"]] = []
+    changed: list[Changed] = []
     owner = (after.owner.rep_id, after.owner.assignment_id)
     if owner != (before.owner.rep_id, before.owner.assignment_id) or _overtaken(facts, after):
         changed.append("owner")
@@ -91,13 +103,20 @@ def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], caus
         changed.append("profile")
     if not changed:
         return None
+    return record_revised(fold, changed, cause, recorded_at)
+
+
+def record_revised(fold: Fold, changed: Sequence[Changed], cause: Cause, recorded_at: int) -> RecordRevised:
+    """Whose the record is, and its profile."""
+    state = fold.state
+    assert state is not None
     return RecordRevised(
         recorded_at=recorded_at,
         cause=cause,
-        owner=after.owner.rep_id,
-        assignment_id=after.owner.assignment_id,
-        profile=after.profile,
-        contact=after.contact,
+        owner=state.owner.rep_id,
+        assignment_id=state.owner.assignment_id,
+        profile=state.profile,
+        contact=state.contact,
         status=fold.statuses[-1].what,
         changed=tuple(changed),
     )
@@ -119,10 +138,14 @@ def _deals(before: Fold, folded: Folded, cause: Cause, recorded_at: int) -> Iter
         if since is not None:
             states = tuple(ImageHeld(held.at, held.what) for held in held_since(history, since))
             revised.append(DealRevised(deal, since if history else None, states))
-    if revised:
-        parts = deals_in_parts(sorted(revised, key=lambda deal: deal.deal_id))
-        for number, deals in enumerate(parts, start=1):
-            yield DealsRevised(recorded_at=recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
+    yield from deals_revised(sorted(revised, key=lambda deal: deal.deal_id), cause, recorded_at)
+
+
+def deals_revised(revised: Sequence[DealRevised], cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:
+    """What some deals are from an instant on, in as many parts as it takes; nothing of no deal."""
+    parts = deals_in_parts(revised) if revised else []
+    for number, deals in enumerate(parts, start=1):
+        yield DealsRevised(recorded_at=recorded_at, cause=cause, deals=deals, part=number, parts=len(parts))
 
 
 def _handoffs(
