@@ -111,7 +111,7 @@ def test_topics_that_are_laid_out_wrongly(cluster: EmbeddedKafka, admin: Any, ch
         for topic in TOPICS
         if topic != QUOTE
     ]
-    admin.create_topics(wanted)
+    admin.create_topics(wanted, wait_for_metadata=True)
     found = {each["where"]: each for each in checked("topics", well=False)["findings"]}
     assert set(found) == {QUOTE.name, ORDER.name, DIRECTORY.name, *spoilt}
     assert found[QUOTE.name]["what"] == f"1 topic is missing: {QUOTE.name}"
