@@ -92,6 +92,12 @@ def server() -> Iterator[PostgresServer]:
         yield running
 
 
+def dump() -> str:
+    """The command of ``docs/how-to/recover.md`` that backs up."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "recover.md").read_text(encoding="utf-8")
+    return next(line for line in page.splitlines() if line.startswith("pg_dump "))
+
+
 def refused(url: str, statement: str) -> str:
     """Why a role may not do something."""
     with psycopg.connect(url, autocommit=True) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
@@ -251,6 +257,29 @@ def test_a_role_that_could_change_events_all_the_same_is_refused(server: Postgre
     refused(urls(server)["handoff_routing"], "UPDATE routing.desk_events SET state = ''")
     server.sql(server.url("crm"), "GRANT DELETE ON lifecycle.shard_001_events TO PUBLIC")
     assert "'handoff_lifecycle' may DELETE in lifecycle.shard_001_events" in prepare(server).stderr
+
+
+def test_the_role_that_reads_can_back_up(tmp_path: Path, server: PostgresServer) -> None:
+    lifecycle = Lifecycle(tmp_path, database=urls(server)["handoff_lifecycle"])
+    with closing(lifecycle.store):
+        lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="a"), "2026-03-01T09:00:00Z")
+        lifecycle.settle()
+    programs = {**os.environ, "PATH": f"{server.programs}{os.pathsep}{os.environ['PATH']}"}
+    script = f"{dump()}\npg_restore --dbname={server.database()} --exit-on-error --no-owner --no-acl handoff.dump"
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        env={**programs, "HANDOFF_DATABASE": urls(server)["handoff_reader"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    restored = re.findall(r"--dbname=(\S+)", script)[0]
+    assert server.sql(restored, "SELECT count(*) FROM lifecycle.customer") == [(1,)]
+    (following,) = server.sql(restored, "SELECT sum(last_value) FROM pg_sequences WHERE schemaname = 'lifecycle'")[0]
+    assert following == server.sql(server.url("crm"), "SELECT sum(last_value) FROM pg_sequences WHERE schemaname = 'lifecycle'")[0][0]
 
 
 def test_a_role_may_be_called_what_it_likes(server: PostgresServer) -> None:

@@ -64,7 +64,11 @@ def _writing(schema: str, tables: Sequence[str], role: str | None) -> Sequence[C
 
 
 def _reading(schema: str, tables: Sequence[str], role: str | None) -> Sequence[Composed]:
-    return () if role is None else (*_nothing(schema, role), _granted(("SELECT",), schema, tables, role))
+    """Enough for ``pg_dump``, which reads how far each sequence is."""
+    if role is None:
+        return ()
+    sequences = SQL("GRANT SELECT ON ALL SEQUENCES IN SCHEMA {} TO {}").format(Identifier(schema), Identifier(role))
+    return (*_nothing(schema, role), _granted(("SELECT",), schema, tables, role), sequences)
 
 
 def _nothing(schema: str, role: str) -> Sequence[Composed]:
