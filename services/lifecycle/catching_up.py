@@ -8,11 +8,13 @@ so that all that is new of that customer would be lost on them without a word.
 Where the database was declared to be restored (``handoff restore``, ``handoff restored``), it catches up instead. A survey notes of
 every customer that was published since what consumers have heard (:mod:`services.lifecycle.domain.restated`), and where the
 inputs end. Up to there facts of these customers are taken in again, quietly, under numbers above those that were given. Then each
-is said once, as a whole. One whose facts do not come again stays noted, so that its numbers go on whenever it is heard of again.
+is said once, as a whole. One whose facts do not come again stays noted, so that its numbers go on whenever it is heard of again;
+one that cannot be said, because the code has a bug or what is stored is broken, stays noted too: the next start tries again.
 """
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from events.bus import Bus, PositionLost
@@ -29,6 +31,7 @@ from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.restated import Heard, heard_of, more, quiet, raised, restated
 from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.isolating import isolated
 from services.lifecycle.outbound import SOURCE
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
@@ -192,11 +195,28 @@ class CatchingUp:
         for shard, waiting in self._shards.items():
             ends = self._ends.get(shard)
             if (waiting or ends is not None) and all(positions.get(place, 0) >= end for place, end in (ends or {}).items()):
-                self._say(shard, sorted(waiting)[:RECORDS_A_STEP], cache, write)
+                isolated(sorted(waiting)[:RECORDS_A_STEP], partial(self._say, shard, cache, write), self._leave)
+                if not self._shards[shard] and ends is not None:
+                    self._arrive(shard, write)
                 return True
         return False
 
-    def _say(self, shard: int, customers: Sequence[str], cache: Cache, write: Write) -> None:
+    def _leave(self, customer: str, error: Exception) -> None:
+        """A record cannot be said anew."""
+        self._shards[self._store.home(customer)].discard(customer)
+        log.exception("the record of %r cannot be said anew, and consumers keep what they have heard", customer, exc_info=error)
+
+    def _arrive(self, shard: int, write: Write) -> None:
+        """A shard has caught up."""
+        work = Work.none()
+        work.followed[shard] = None
+        work.caught_up.add(shard)
+        write((), work)
+        del self._ends[shard]
+        left = sum(self._store.home(name) == shard for name in self.heard)
+        log.info("shard %d has caught up; %d customers that were published are not said anew", shard, left)
+
+    def _say(self, shard: int, cache: Cache, write: Write, customers: Sequence[str]) -> None:
         work, said = Work.none(), dict[str, Record]()
         work.followed[shard] = None
         customers = next(self._store.portions(shard, customers), ())
@@ -204,19 +224,13 @@ class CatchingUp:
         records |= {name: cache[name][1] for name in customers if name in cache}
         for name, record in records.items():
             said[name] = self._anew(shard, record, self.heard[name], work)
-        waiting = self._shards[shard] - set(customers)
-        if not waiting and shard in self._ends:
-            work.caught_up.add(shard)
         work.restated.update(said)
-        if said or work.caught_up:
+        if said:
             write((), work)
-        self._shards[shard] = waiting
+        self._shards[shard] -= set(customers)
         cache.update({name: (shard, record) for name, record in said.items() if name in cache})
         for name in said:
             del self.heard[name]
-        if not waiting and self._ends.pop(shard, None) is not None:
-            left = sum(self._store.home(name) == shard for name in self.heard)
-            log.info("shard %d has caught up; of %d customers that were published no fact is left", shard, left)
 
     def _anew(self, shard: int, record: Record, heard: Heard, work: Work) -> Record:
         before = raised(record, heard)

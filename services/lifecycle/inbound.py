@@ -139,10 +139,13 @@ class Inbound:
         """
         self._wake()
         self._catching_up.note()
+        return self._catching_up.step(positions, self._cache, self._write_beside) or self.sweep.step(
+            self._cache, self._write_beside
+        )
+
+    def _write_beside(self, records: Sequence[KafkaRecord], work: Work) -> None:
         try:
-            if self._catching_up.step(positions, self._cache, self._write):
-                return True
-            return self.sweep.step(self._cache, self._write)
+            self._write(records, work)
         except BaseException:
             self._cache.clear()  # it may have been written and not answered: the database knows
             raise

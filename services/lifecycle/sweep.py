@@ -16,8 +16,6 @@ from typing import Final
 from msgspec import Struct
 
 from events.bus import PositionLost
-from events.bus.database import TRANSIENT
-from events.bus.ledger import Fenced
 from events.record import Record as KafkaRecord
 from events.topics import STATUS_TABLE
 from services.lifecycle.cache import Cache
@@ -25,6 +23,7 @@ from services.lifecycle.customers import Line
 from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.summary import summary_of
+from services.lifecycle.isolating import isolated
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
@@ -35,7 +34,6 @@ RECORDS_A_STEP: Final = 100
 """How many records one step looks at: 5 ms, or 50 where all of them change, in which no fact is taken in. Fewer long ones."""
 TOLD_MAX: Final = 10
 """So many records that cannot follow are logged, of one sweep through a shard."""
-NO_BUG: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Fenced, PositionLost)
 Write = Callable[[Sequence[KafkaRecord], Work], None]
 
 
@@ -154,23 +152,15 @@ class Sweep:
 
     def _follow(self, shard: int, way: _Way, customers: Sequence[str], cache: Cache, write: Write) -> tuple[int, int]:
         """Bring some records up to what is known: how many of them that changed, and how many cannot follow."""
-        if not customers:
-            return 0, 0
-        try:
-            return self._bring_up(shard, customers, way.since, cache, write), 0
-        except NO_BUG:
-            raise
-        except Exception as error:
-            cache.forget([shard])  # it may have been written and not answered: the database knows
-            if len(customers) == 1:
-                if way.failed < TOLD_MAX:
-                    log.exception(
-                        "the record of %r cannot follow the status table, and stays as it is", customers[0], exc_info=error
-                    )
-                return 0, 1
-        middle = len(customers) // 2
-        halves = [self._follow(shard, way, some, cache, write) for some in (customers[:middle], customers[middle:])]
-        return sum(refolded for refolded, _ in halves), sum(failed for _, failed in halves)
+        left: list[str] = []
+
+        def leave(customer: str, error: Exception) -> None:
+            left.append(customer)
+            if way.failed + len(left) <= TOLD_MAX:
+                log.exception("the record of %r cannot follow the status table, and stays as it is", customer, exc_info=error)
+
+        refolded = isolated(customers, lambda some: self._bring_up(shard, some, way.since, cache, write), leave)
+        return sum(refolded), len(left)
 
     def _bring_up(self, shard: int, customers: Sequence[str], since: int | None, cache: Cache, write: Write) -> int:
         policy = self._tables.policy

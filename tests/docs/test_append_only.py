@@ -279,7 +279,9 @@ def test_the_role_that_reads_can_back_up(tmp_path: Path, server: PostgresServer)
     restored = re.findall(r"--dbname=(\S+)", script)[0]
     assert server.sql(restored, "SELECT count(*) FROM lifecycle.customer") == [(1,)]
     (following,) = server.sql(restored, "SELECT sum(last_value) FROM pg_sequences WHERE schemaname = 'lifecycle'")[0]
-    assert following == server.sql(server.url("crm"), "SELECT sum(last_value) FROM pg_sequences WHERE schemaname = 'lifecycle'")[0][0]
+    assert (
+        following == server.sql(server.url("crm"), "SELECT sum(last_value) FROM pg_sequences WHERE schemaname = 'lifecycle'")[0][0]
+    )
 
 
 def test_a_role_may_be_called_what_it_likes(server: PostgresServer) -> None:

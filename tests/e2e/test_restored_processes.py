@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from kafka.admin import KafkaAdminClient
 
 from events.bus.kafka import KafkaBus, create_topics
-from events.bus.kafka.network import NetworkClient
 from events.record import Message
 from handoff.broker import EmbeddedKafka
 from tests.lifecycle.test_postgres_process import SHARDS, Process, check, heard, story
@@ -153,22 +151,3 @@ def test_on_postgresql_by_the_commands_of_the_page(
             put_back=lambda: shell("\n".join(put_back)),
             declare=lambda: shell(declare),
         )
-
-
-def test_a_topic_that_grows_stops_the_service_while_it_works(
-    broker: EmbeddedKafka, started: Callable[[str], Process], eventually: Eventually
-) -> None:
-    process = started("sqlite")
-    running = process.start()
-    eventually(lambda: process.status().get("state") == "running", seconds=90)
-    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap, kafka_client=NetworkClient)
-    admin.create_partitions({"crm.lifecycle.v1": 2 * SHARDS})  # which it writes, and does not read
-    admin.close()
-    said = f"crm.lifecycle.v1 has {2 * SHARDS} partitions, and must have {SHARDS}"
-    assert running.wait(timeout=120) == 2
-    assert process.log.read_text().count(said) == 1
-    assert process.start().wait(timeout=120) == 2, "and when it starts"
-    assert process.log.read_text().count(said) == 2
-    doctor = run(process, [sys.executable, "-m", "handoff", "topics", "create"], folder=Path.cwd())
-    assert doctor.returncode == 2
-    assert f"topic crm.lifecycle.v1 has {2 * SHARDS} partitions, and {SHARDS} are asked for" in doctor.stderr

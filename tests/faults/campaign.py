@@ -12,6 +12,7 @@ from services.lifecycle.store import Store as LifecycleStore
 from services.routing.store import Store as RoutingStore
 from tests.faults import gathering
 from tests.faults.checker import findings
+from tests.faults.copies import Copies
 from tests.faults.evidence import Evidence
 from tests.faults.load import items
 from tests.faults.plan import SERVICES, Fault, Kind, When, plan
@@ -22,6 +23,8 @@ from tests.faults.tally import EVERYTHING, Tally
 
 FACTS_BY_FAULT: Final = 120
 BURST_SECONDS_MAX: Final = 10.0
+COPIED_SECONDS: Final = 3.0
+"""How much load comes after a copy."""
 DISK_SECONDS: Final = 6.0
 """How long a disk stays full, or disks slow."""
 FULL_TIMES_MAX: Final = 4
@@ -44,6 +47,8 @@ class Campaign:
         self._bus = KafkaBus(bootstrap, "campaign")
         self._publisher = Publisher(bootstrap, items(seed, time.time_ns, held=self._assignment), seed)
         self._last_pids: dict[str, int] = {}
+        self._copies = Copies(site, self.stack, site.data_dir.parent / "copies")
+        self._restored: set[str] = set()
 
     def run(self) -> list[str]:
         """Do everything; what is wrong in the end."""
@@ -91,7 +96,7 @@ class Campaign:
                 outcome = stack.replace(fault.target, self._work)
             case Kind.RESTART:
                 stack.restart(fault.target)
-            case Kind.RESTART_ALL | Kind.CRASH_ALL:
+            case Kind.RESTART_ALL | Kind.CRASH_ALL | Kind.PUT_BACK:
                 outcome = self._start_anew(fault)
             case Kind.FULL_DISK:
                 outcome = self._fill(fault.target)
@@ -102,14 +107,28 @@ class Campaign:
         self._tell(number, fault, outcome)
 
     def _start_anew(self, fault: Fault) -> str:
-        if fault.kind is Kind.CRASH_ALL:
-            self.stack.crash()
-            self.tally.killed(EVERYTHING)
-        else:
-            self.stack.stop()
+        match fault.kind:
+            case Kind.CRASH_ALL:
+                self.stack.crash()
+                self.tally.killed(EVERYTHING)
+            case Kind.PUT_BACK:
+                self._put_back(fault.target)
+            case _:
+                self.stack.stop()
         self.stack.start_anew(fault.target, fault.seconds)
         self.tally.killed(fault.target)
         return f"then kill -9 of {fault.target} while it starts"
+
+    def _put_back(self, target: str) -> None:
+        """Two copies while there is load, and more load; then all is stopped, and the databases are what they were."""
+        older = self._copies.make()
+        self._load(COPIED_SECONDS)
+        newer = self._copies.make()
+        self._load(COPIED_SECONDS)
+        assert self.stack.stop() == 0, self.stack.lines[-5:]
+        self._copies.put_back(older, [target])
+        self._copies.put_back(newer, [service for service in SERVICES if service != target])
+        self._restored.update(SERVICES)
 
     def _fill(self, target: str) -> str:
         """A disk is full while there is something to write to it; what was to be seen of that."""
@@ -201,6 +220,7 @@ class Campaign:
                 decisions=list(routing.replay()),
                 letters={name: gathering.buried(self.site.open(name)) for name in SERVICES},
                 answers=answers,
+                restored=frozenset(self._restored),
             ), now
         finally:
             lifecycle.close()

@@ -3,7 +3,7 @@
 Whoever ran the services gathers it (:mod:`tests.faults.gathering`, or a test with services of its own); the checks only compare.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,7 +33,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
     ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
-    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database.
+    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database. ``restored``: the services
+    whose database was put back on the way, so that what they had published since the copy is not in it.
     """
 
     sent: Sequence[Item]
@@ -45,6 +46,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     decisions: Sequence[Event] = ()
     letters: Mapping[str, Sequence[Place]] = {}
     answers: Sequence[Answer] = ()
+    restored: Collection[str] = ()
 
     def facts(self, topic: str) -> list[tuple[Record, Fact]]:
         """The records of a topic that can be read, with what they say, in the order of its partitions."""

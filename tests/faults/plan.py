@@ -25,6 +25,11 @@ class Layout(NamedTuple):
     disks: tuple[str, ...] = ()
 
     @property
+    def put_back(self) -> tuple[str, ...]:
+        """Whose database can be put back: a copy would take a file from a disk of its own."""
+        return () if set(SERVICES) & set(self.disks) else SERVICES
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Whatever can be killed."""
         return (*SERVICES, *self.servers)
@@ -52,10 +57,17 @@ class Kind(StrEnum):
     """The whole stack, by SIGTERM, and one service is killed while it starts."""
     CRASH_ALL = "crash all"
     """kill -9 of everything at once, and one service is killed while it starts."""
+    PUT_BACK = "put back"
+    """The databases of all services become what they were, that of the target older than the others; then the target is killed
+    while it starts."""
     FULL_DISK = "full disk"
     """Nothing can be written to a target's disk for a while."""
     SLOW_DISKS = "slow disks"
     """Each fsync of everybody takes 0.2 to 0.5 s for a while."""
+
+
+STARTS_ANEW: Final = frozenset({Kind.RESTART_ALL, Kind.CRASH_ALL, Kind.PUT_BACK})
+"""Whatever makes the whole stack start again."""
 
 
 class When(StrEnum):
@@ -112,12 +124,12 @@ def _others(chance: Random, layout: Layout, without: Collection[Kind]) -> Iterat
         Kind.RESTART: _in_turn(chance, layout.targets),
         Kind.RESTART_ALL: _in_turn(chance, SERVICES),
         Kind.CRASH_ALL: _in_turn(chance, SERVICES),
+        Kind.PUT_BACK: _in_turn(chance, layout.put_back),
         Kind.FULL_DISK: _in_turn(chance, layout.disks),
         Kind.SLOW_DISKS: _in_turn(chance, ("",)),
     }
-    kinds = [kind for kind in targets if kind not in without and (kind is not Kind.FULL_DISK or layout.disks)]
+    nobody = {Kind.FULL_DISK: not layout.disks, Kind.PUT_BACK: not layout.put_back}
+    kinds = [kind for kind in targets if kind not in without and not nobody.get(kind)]
     for name in _in_turn(chance, kinds):
         kind = Kind(name)
-        yield Fault(
-            kind, next(targets[kind]), seconds=chance.uniform(0.0, 1.5 if kind in (Kind.RESTART_ALL, Kind.CRASH_ALL) else 0.3)
-        )
+        yield Fault(kind, next(targets[kind]), seconds=chance.uniform(0.0, 1.5 if kind in STARTS_ANEW else 0.3))

@@ -32,7 +32,8 @@ def test_it_kills_as_many_as_it_is_told_everybody_in_every_state(layout: Layout)
         assert {fault.target for fault in kills} == set(layout.targets)
         assert {fault.when for fault in kills} == set(When)
         others = Counter(fault.kind for fault in faults)
-        assert set(others) == set(Kind) - (set() if layout.disks else {Kind.FULL_DISK})
+        without = {kind for kind, some in ((Kind.FULL_DISK, layout.disks), (Kind.PUT_BACK, layout.put_back)) if not some}
+        assert set(others) == set(Kind) - without
         assert min(others.values()) >= 2
 
 

@@ -20,6 +20,8 @@ from events.record import TopicPartition
 from events.topics import LIFECYCLE
 from events.values import Money, Price
 from services.lifecycle import catching_up, restorations
+from services.lifecycle.domain.record import Accepted, Record
+from services.lifecycle.domain.restated import Heard, restated
 from tests.lifecycle.harness import SHARDS, Lifecycle
 from tests.lifecycle.test_exactly_once import as_consumed, as_folded, check, play, steps
 from tests.postgres import PostgresServer
@@ -190,6 +192,39 @@ def test_it_goes_on_where_it_was_when_it_is_killed_while_it_catches_up(lifecycle
     lifecycle.settle()
     check(lifecycle, sent)
     assert [fact.data.effective for fact in lifecycle.published() if isinstance(fact.data, CommandRefused)] == [False]
+
+
+def test_a_record_that_cannot_be_said_anew_is_told_and_the_others_are(
+    lifecycle: Lifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = backup(lifecycle, tmp_path)
+    names = [f"c{number}" for number in range(30)]
+    for name in names:
+        created(lifecycle, name)
+    lifecycle.settle()
+    said = {fact.customer_id: fact.data.version for fact in lifecycle.published()}
+
+    def with_a_bug(record: Record, heard: Heard) -> Accepted:
+        if record.customer_id == "c7":
+            raise ZeroDivisionError
+        return restated(record, heard)
+
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    with monkeypatch.context() as patched:
+        patched.setattr(catching_up, "restated", with_a_bug)
+        lifecycle.settle()
+    assert {f.customer_id for f in lifecycle.published() if f.data.version > said[f.customer_id]} == {*names} - {"c7"}
+    assert "the record of 'c7' cannot be said anew" in caplog.text
+    created(lifecycle, "new")
+    lifecycle.settle()
+    assert as_consumed(lifecycle, "new")[0], "it goes on"
+
+    lifecycle.crash()  # mended: the next start tries again
+    lifecycle.settle()
+    assert {f.customer_id for f in lifecycle.published() if f.data.version > said.get(f.customer_id, 0)} == {*names, "new"}
+    with lifecycle.store.database.read() as cursor:
+        assert restorations.of(cursor, range(SHARDS)) == ({}, {})
 
 
 def test_a_backup_of_a_database_that_is_catching_up_can_be_restored_too(lifecycle: Lifecycle, tmp_path: Path) -> None:

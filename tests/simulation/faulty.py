@@ -101,6 +101,14 @@ class FillsCacheFirst(LifecycleInbound):
         super()._commit(records, batch)
 
 
+class Deaf(LifecycleInbound):
+    """A database that was put back numbers on from where it is, whatever was published meanwhile."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._catching_up.claim = lambda sure: None  # type: ignore[method-assign]
+
+
 class Forgetful(ForecastInbound):
     """No version was ever seen: a message that comes again is taken in again."""
 
@@ -145,6 +153,7 @@ FAULTS: Final[Mapping[str, Kinds]] = {
     "lifecycle notes before the log answers": Kinds(lifecycle=NotesTooEarly),
     "the desk notes before the log answers": Kinds(desk=NotesTooEarly),
     "lifecycle keeps what was not committed": Kinds(lifecycle_inbound=FillsCacheFirst),
+    "lifecycle is put back and does not look": Kinds(lifecycle_inbound=Deaf),
     "lifecycle takes repeats for new": Kinds(lifecycle=TakesTwice),
     "forecast takes repeats for new": Kinds(forecast_inbound=Forgetful),
     "routing has no fence": Kinds(routing_store=UnfencedRouting),

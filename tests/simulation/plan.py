@@ -18,9 +18,11 @@ from tests.lifecycle.domain.histories import TABLES
 from tests.simulation.reference import BEGIN, DIRECTORIES, RUBBISH, RULE_SETS
 from tests.simulation.steps import (
     BUILDING,
+    SERVICES,
     Answer,
     AnyStep,
     Away,
+    Backup,
     Begin,
     Conclude,
     Die,
@@ -40,6 +42,7 @@ from tests.simulation.steps import (
     Publish,
     Rebuild,
     Replace,
+    Restore,
     Service,
     Shape,
     Slow,
@@ -101,6 +104,8 @@ class _Drawing:
         self._turns = chance.choice([4, 8, 12])
         self._rebuilding = Random(f"rebuilds {seed}")  # of its own: plans stay what they were but for these steps
         self._rebuild_odds = self._rebuilding.choice([0, 0.05, 0.2, 0.4])
+        self._restoring = Random(f"restorations {seed}")
+        self._restore_odds = self._restoring.choice([0, 0, 0.05, 0.15])
 
     def plan(self) -> Plan:
         """Inputs one by one or together, and between them work and trouble."""
@@ -116,6 +121,8 @@ class _Drawing:
                 self._work()
                 if self._rebuilding.random() < self._rebuild_odds:
                     self._rebuild()
+                if self._restoring.random() < self._restore_odds:
+                    self._restore()
                 for trouble, odds in self._troubles:
                     if chance.random() < odds:
                         self._steps += trouble(self)
@@ -163,6 +170,15 @@ class _Drawing:
             self._steps.append(Rebuild(at=self._now, service=service, number=number, view=view, what=what))
         times = chance.choice([1, 2, 5, 20])
         self._steps.append(Turn(service=service, number=number, which=BUILDING, times=times))
+
+    def _restore(self) -> None:
+        """Some databases are copied, or put back, each of them perhaps of another moment."""
+        chance = self._restoring
+        services = [service for service in SERVICES if chance.random() < 0.5]
+        if chance.random() < 0.6:
+            self._steps += [Backup(service=service) for service in services]
+        else:
+            self._steps += [Restore(service=service, lost=chance.random() < 0.2) for service in services]
 
     # -------------------------------------------------------------------------------------- what is drawn
 

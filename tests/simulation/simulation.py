@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from events.bus.database import SQLITE, Database, open_database
+from events.bus.database import SQLITE
 from events.record import TopicPartition
 from events.topics import DIRECTORY, TOPICS
 from services.forecast.directory import Directories
@@ -35,6 +35,7 @@ from tests.simulation.afterwards import (
     check_views_built_anew,
     check_what_was_known,
 )
+from tests.simulation.databases import Databases
 from tests.simulation.services import REAL, UTC, Kinds
 from tests.simulation.steps import SERVICES, Plan
 from tests.simulation.world import World
@@ -53,7 +54,7 @@ def simulate(plan: Plan, *, kinds: Kinds = REAL, database: str = SQLITE, tell: C
     ``database``: as ``HANDOFF_DATABASE``; nothing is in it.
     """
     with room() as folder:
-        world = World(plan, databases_in(Path(folder), database), kinds=kinds, tell=tell)
+        world = World(plan, Databases(Path(folder), database), kinds=kinds, tell=tell)
         try:
             return list(_wrong(world))
         except Exception as error:
@@ -66,11 +67,6 @@ def simulate(plan: Plan, *, kinds: Kinds = REAL, database: str = SQLITE, tell: C
 def room() -> AbstractContextManager[str]:
     """A folder, in memory where that can be."""
     return tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
-
-
-def databases_in(folder: Path, setting: str = SQLITE) -> Callable[[str], Database]:
-    """Opens the databases of a run, by name."""
-    return lambda name: open_database(setting, folder / f"{name}.sqlite", schema=name)
 
 
 def _wrong(world: World) -> Iterator[str]:
@@ -107,6 +103,7 @@ def gather(world: World) -> Evidence:
             decisions=list(routing.replay()),
             letters={service: site.rows(service, LETTERS) for service in SERVICES},
             answers=_answers(world),
+            restored=frozenset(world.restored),
         )
     finally:
         lifecycle.close()

@@ -213,6 +213,22 @@ class Zombie(Step, frozen=True, tag="zombie"):
 # ---------------------------------------------------------------------------------------------- what fails
 
 
+class Backup(Step, frozen=True, tag="backup"):
+    """An operator copies the database of a service, while it works. The copy takes the place of an earlier one."""
+
+    service: Service
+
+
+class Restore(Step, frozen=True, tag="restore"):
+    """All processes of a service end, its copy is put back, and that is declared. ``lost``: there is no copy, it begins anew.
+
+    Whoever works next in one of its places is started on what is there then.
+    """
+
+    service: Service
+    lost: bool = False
+
+
 class Fail(Step, frozen=True, tag="fail"):
     """The database fails a process once: it does not answer, or has committed and cannot say so (``committed``)."""
 
@@ -244,7 +260,7 @@ class Slow(Step, frozen=True, tag="slow"):
 AnyStep = (
     Publish | Begin | Conclude | Gap | Answer | Pass | Drift | Mass | Letters | Rebuild | Version
     | Turn | Look | Stop | Kill | Die | Expire | Replace | Overtake | Zombie
-    | Fail | Lose | Away | Slow
+    | Backup | Restore | Fail | Lose | Away | Slow
 )  # fmt: skip
 
 

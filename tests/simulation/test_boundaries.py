@@ -12,8 +12,9 @@ from typing import Final, get_args
 import pytest
 
 from tests.faults.load import Odds, items
+from tests.simulation.databases import Databases
 from tests.simulation.reference import BEGIN
-from tests.simulation.simulation import databases_in, room, simulate
+from tests.simulation.simulation import room, simulate
 from tests.simulation.steps import SERVICES, AnyStep, Die, Fail, Input, Overtake, Plan, Point, Publish, Service, Shape, Turn
 from tests.simulation.story import told
 from tests.simulation.world import World
@@ -45,7 +46,7 @@ def story(*trouble: AnyStep) -> Plan:
 def passages(service: Service) -> dict[Point, int]:
     """How often the story leads past each point of a service."""
     with room() as folder:
-        world = World(story(), databases_in(Path(folder)))
+        world = World(story(), Databases(Path(folder)))
         try:
             for step in world.plan.steps:
                 world.do(step)

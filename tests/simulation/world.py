@@ -7,18 +7,21 @@ run finds wrong by itself is a process that ended without a reason, and a system
 import itertools
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 
-from events.bus.database import TRANSIENT, Database
+from events.bus.database import TRANSIENT
 from events.bus.ledger import Fenced
 from events.bus.memory import Fault, MemoryBus
 from events.record import Message, TopicPartition
 from events.topics import TOPICS
+from services.lifecycle import restorations
 from services.lifecycle.mass.runner import NOT_NOW
+from services.lifecycle.store import Store as LifecycleStore
+from tests.simulation.databases import Databases
 from tests.simulation.outside import Outside
 from tests.simulation.process import Border, Crash, Process, Tell, Unanswered, named
 from tests.simulation.reference import BEGIN
@@ -28,6 +31,7 @@ from tests.simulation.steps import (
     Answer,
     AnyStep,
     Away,
+    Backup,
     Begin,
     Conclude,
     Die,
@@ -47,6 +51,7 @@ from tests.simulation.steps import (
     Publish,
     Rebuild,
     Replace,
+    Restore,
     Service,
     Slow,
     Stop,
@@ -88,14 +93,14 @@ class Place:
 
 
 class World:
-    """One run. ``databases``: opens the one of a name. ``now``: milliseconds since 1970. ``wrong``: what the run itself finds."""
+    """One run. ``now``: in milliseconds. ``wrong``: what the run itself finds. ``restored``: whose databases were put back."""
 
-    def __init__(
-        self, plan: Plan, databases: Callable[[str], Database], *, kinds: Kinds = REAL, tell: Tell = lambda _: None
-    ) -> None:
+    def __init__(self, plan: Plan, databases: Databases, *, kinds: Kinds = REAL, tell: Tell = lambda _: None) -> None:
         self.plan: Final = plan
         self.now = BEGIN
         self.wrong: list[str] = []
+        self.restored: set[Service] = set()
+        self._databases = databases
         self._drift = 0
         self._tell = tell
         self.bus = MemoryBus(
@@ -106,7 +111,7 @@ class World:
         self.outside: Final = Outside(self.bus, lambda: self.now, tell)
         names = (f"batch-{number}" for number in itertools.count(1))
         self.site: Final = Site(
-            open=databases, bus=self.bus, shape=plan.shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds
+            open=databases.open, bus=self.bus, shape=plan.shape, clock=lambda: self.now, new_id=lambda: next(names), kinds=kinds
         )
         self._made: list[Process] = []
         self._places = {(service, number): Place(service, number) for service, number in plan.shape.places()}
@@ -162,6 +167,11 @@ class World:
             case Slow():
                 self.bus.slow = step.slow
                 self._tell(f"what is sent {'stays on its way' if step.slow else 'arrives again'}")
+            case Backup():
+                if self._databases.back_up(step.service):
+                    self._tell(f"the database of {step.service} is copied")
+            case Restore():
+                self._restore(step)
             case _:
                 place = self._places.get((step.service, step.number))
                 if place is not None:
@@ -277,6 +287,29 @@ class World:
         if place.process is process:
             place.process = None
         place.zombies = [each for each in place.zombies if each is not process]
+
+    def _restore(self, step: Restore) -> None:
+        """All of a service end; it goes on with an older database, or a new one. Nothing, where it has none."""
+        places = [place for place in self._places.values() if place.service == step.service]
+        for process in [process for process in self._made if process.name.startswith(step.service)]:
+            process.free()
+        for place in places:
+            place.process, place.zombies = None, []
+        for member in [(group, name) for place in places if place.last for group, name in place.last.memberships()]:
+            self.bus.expire(*member)
+        if not (self._databases.remove(step.service) if step.lost else self._databases.put_back(step.service)):
+            return
+        self.restored.add(step.service)
+        self._tell(f"the database of {step.service} is {'lost' if step.lost else 'put back as it was copied'}")
+        if step.service == "lifecycle":
+            self._declare()
+
+    def _declare(self) -> None:
+        """As ``handoff restored lifecycle``."""
+        shards = self.plan.shape.shards
+        store = LifecycleStore(self.site.open("lifecycle"), shards, code_version="simulation")
+        with closing(store), store.database.begin() as cursor:
+            restorations.declare(cursor, range(shards))
 
     def _arm(self, border: Border, place: Place, step: Die | Fail) -> None:
         how = "is killed" if isinstance(step, Die) else "is not answered by its database"
