@@ -2,14 +2,20 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from events.web import bodies, openapi
+from events.web.parameters import sound
 
 
 def application(title: str, **more: Any) -> FastAPI:
-    """Without resources: bodies are limited, and OpenAPI tells of problem documents. ``more``: what FastAPI takes besides."""
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, responses=openapi.PROBLEMS, **more)
+    """Without resources: bodies are limited, parameters are sound, and OpenAPI tells of problem documents.
+
+    ``more``: what FastAPI takes besides.
+    """
+    app = FastAPI(
+        title=title, version="1", docs_url=None, redoc_url=None, responses=openapi.PROBLEMS, dependencies=[Depends(sound)], **more
+    )
     openapi.install(app)
     bodies.install(app)
     return app

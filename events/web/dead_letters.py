@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from msgspec.json import encode
@@ -28,7 +28,6 @@ from events.web.letter_questions import (
     OneQuery,
 )
 from events.web.openapi import BYTES, CSV, UNCHANGED, Answers
-from events.web.parameters import once
 from events.web.spreadsheet import csv_of, safe
 
 CSV_PAGE: Final = 1000
@@ -38,7 +37,7 @@ Number = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
 
 def router(office: Office) -> APIRouter:
     """The resources."""
-    routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], dependencies=[Depends(once)])
+    routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
     @routes.get("", response_model=None, responses=CSV | UNCHANGED)
     def listed(request: Request, query: Annotated[LettersQuery, Query()]) -> Response:

@@ -25,7 +25,22 @@ def wrong_parameters(request: Request, error: RequestValidationError) -> list[di
     return errors
 
 
-def once(request: Request) -> None:
+def sound(request: Request) -> None:
+    """Refuse what no resource has an answer for; a dependency of every application."""
+    _once(request)
+    _plain(request)
+
+
+def _plain(request: Request) -> None:
+    """Refuse a text with a NUL character: databases keep none, and PostgreSQL cannot even be asked for one."""
+    given = [("path", name, str(text)) for name, text in request.path_params.items()]
+    given += [("query", name, text) for name, text in request.query_params.multi_items()]
+    wrong = [(place, name) for place, name, text in given if "\0" in text]
+    if wrong:
+        raise RequestValidationError([{"loc": each, "msg": "has a NUL character, which no text here has"} for each in wrong])
+
+
+def _once(request: Request) -> None:
     """Refuse a parameter that is given twice, unless it takes several values: nothing says which one is meant."""
     given = Counter(name for name, _ in request.query_params.multi_items())
     fields = {field.alias or name: field for model in _models_of(request) for name, field in model.model_fields.items()}

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 from msgspec.json import encode
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +12,6 @@ from events.bus.rebuild.builder import Builder, Wanted
 from events.bus.rebuild.jobs import STALE_SECONDS, Busy, Job, Rebuild
 from events.bus.rebuild.sets import Standing
 from events.values import NANOSECONDS, format_instant
-from events.web.parameters import once
 
 PATH: Final = "/v1/rebuilds"
 ACTOR_MAX: Final = 200
@@ -35,7 +34,7 @@ class RebuildWanted(BaseModel):
 
 def router(builder: Builder) -> APIRouter:
     """The resources."""
-    routes = APIRouter(prefix=PATH, tags=["rebuilds"], dependencies=[Depends(once)])
+    routes = APIRouter(prefix=PATH, tags=["rebuilds"])
 
     @routes.get("", response_model=None)
     def listed() -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 
@@ -13,7 +13,6 @@ from events.bus.rebuild.builder import Builder
 from events.web import dead_letters, openapi, rebuilds
 from events.web.application import application
 from events.web.conditional import form_of, respond
-from events.web.parameters import once
 from services.forecast import health, problems, spreadsheet
 from services.forecast.answers import DealHistory, DealPage, Forecast, Pipeline
 from services.forecast.directory import Directories
@@ -37,7 +36,7 @@ def create_app(
 
     Without an ``office`` there are no dead letters, without a ``builder`` no rebuilds.
     """
-    app = application("Handoff forecast", dependencies=[Depends(once)])
+    app = application("Handoff forecast")
     problems.install(app)
     app.add_exception_handler(DirectoryUnknownError, _directory_unknown)
     app.include_router(health.router(store, directories, progress, registry))

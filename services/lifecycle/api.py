@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from events.bus.letters.office import Office
@@ -11,7 +11,6 @@ from events.bus.progress import Progress
 from events.bus.rebuild.builder import Builder
 from events.web import dead_letters, rebuilds
 from events.web.application import application
-from events.web.parameters import once
 from services.lifecycle import commands, health, intake, listing, matrix, problems, records, whereabouts
 from services.lifecycle.mass import api as mass_change
 from services.lifecycle.mass.api import Resources
@@ -42,7 +41,7 @@ def create_app(
     Without a ``publisher`` nothing is taken in, without ``mass`` there are no mass changes, without ``office`` no dead letters,
     without a ``builder`` no rebuilds.
     """
-    app = application("Handoff lifecycle", default_response_class=Json, dependencies=[Depends(once)])
+    app = application("Handoff lifecycle", default_response_class=Json)
     problems.install(app)
     app.include_router(health.router(store, tables, progress, registry, senders or Senders(), sweep))
     app.include_router(listing.router(store, lambda: tables.policy, clock))

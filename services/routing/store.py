@@ -167,8 +167,6 @@ class Store:
 
     def events_of(self, customer_id: str) -> list[Event]:
         """Everything that was decided about a record, oldest first."""
-        if "\0" in customer_id:
-            return []
         return [self._decoders[row.topic].decode(row.state) for row in self._table.select_events(customer_id)]
 
     def last_number(self) -> int:

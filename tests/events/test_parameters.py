@@ -4,12 +4,13 @@ import json
 from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, Field
 
+from events.web.application import application
 from events.web.parameters import ERRORS_MAX, wrong_parameters
 
 
@@ -21,11 +22,15 @@ class Asked(BaseModel):
 
 @pytest.fixture
 def http() -> TestClient:
-    app = FastAPI()
+    app = application("test")
 
     @app.post("/")
     def post(asked: Asked) -> str:
         return asked.name
+
+    @app.get("/{name}")
+    def get(name: str, few: Annotated[list[str] | None, Query()] = None) -> str:
+        return f"{name} {few}"
 
     @app.exception_handler(RequestValidationError)
     async def told(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -58,3 +63,11 @@ def test_names_are_quoted_only_so_far(http: TestClient) -> None:
 
 def test_a_body_that_is_no_object_is_called_the_body(http: TestClient) -> None:
     assert [each["parameter"] for each in errors(http, "7")] == ["body"]
+
+
+@pytest.mark.parametrize("asked", ["/a%00", "/a?few=%00", "/a?many=%00"])
+def test_nobody_is_asked_for_a_text_that_no_database_keeps(http: TestClient, asked: str) -> None:
+    answer = http.get(asked)
+    (error,) = answer.json()
+    assert (answer.status_code, error["detail"]) == (422, "has a NUL character, which no text here has")
+    assert http.get(asked.replace("%00", "0")).status_code == 200

@@ -14,6 +14,8 @@ from tests.fuzz.feeding import feed, shortened
 from tests.fuzz.measures import growth, memory
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import Target, always
+from tests.fuzz.targets.requests import opened
+from tests.postgres import PostgresServer
 
 CPU_SECONDS = 0.3
 """For each target, after its corpus."""
@@ -38,6 +40,15 @@ def test_every_promise_holds(name: str) -> None:
                 break
             failure = feed(run, data, target.cpu_seconds_max)
             assert failure is None, f"input {number}: {data[:2_000]!r}\n{failure.told}"
+
+
+@pytest.mark.postgres
+def test_every_promise_of_requests_holds_on_postgresql(postgres: PostgresServer) -> None:
+    target = TARGETS["http"]
+    with opened(postgres.database()) as run:
+        for data in target.corpus():
+            failure = feed(run, data, target.cpu_seconds_max)
+            assert failure is None, f"{data[:2_000]!r}\n{failure.told}"
 
 
 def faulty(data: bytes) -> None:

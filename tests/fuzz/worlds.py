@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from events.bus.database import TRANSIENT
+from events.bus.database import SQLITE, TRANSIENT
 from events.bus.letters.office import Office
 from events.facts import LeadCreated, OpportunityCreated, OpportunityWon, QuoteCreated, StatusSet
 from events.record import Message
@@ -41,15 +41,15 @@ SERVICES: Final = ("lifecycle", "routing", "forecast")
 
 
 class Worlds:
-    """The services. ``close`` frees them."""
+    """The services. ``database``: as ``HANDOFF_DATABASE``; nothing is in it. ``close`` frees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = SQLITE) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         folder = Path(self._folder.name)
         (folder / "routing").mkdir()
-        self._lifecycle = Lifecycle(folder / "lifecycle.sqlite")
-        self._routing = Routing(folder / "routing")
-        self._forecast = Forecast(folder / "forecast.sqlite")
+        self._lifecycle = Lifecycle(folder / "lifecycle.sqlite", database=database)
+        self._routing = Routing(folder / "routing", database=database)
+        self._forecast = Forecast(folder / "forecast.sqlite", database=database)
         self._publisher = Publisher(self._lifecycle.bus)
         self._publisher.start()
         self.apps: Mapping[str, FastAPI] = {

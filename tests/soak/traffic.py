@@ -7,7 +7,7 @@ stalled it. Once in a while a probe goes along: a deal of a customer of its own,
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -25,8 +25,8 @@ CUSTOMERS_AT_A_TIME: Final = 1_000
 ODDS: Final = Odds(twice=0.02, late=0.05, other_content=0.0, stray=0.01, malformed=0.002, now=0.15)
 PROBES_PER_SECOND: Final = 2
 PROBE: Final = "opportunity"
-STEP_SECONDS: Final = 0.005
-UNANSWERED_MAX: Final = 20_000
+STEP_SECONDS: Final = 0.01
+UNANSWERED_MAX: Final = 4_000
 """Sends that Kafka has not acknowledged: with more, the run is broken and not slow."""
 
 
@@ -72,13 +72,14 @@ class Traffic:
         try:
             with closing(KafkaBus(self._bootstrap, "soak")) as bus, closing(bus.producer()) as producer:
                 unanswered: deque[Delivery] = deque()
-                for due, item in self._scheduled():
-                    if item.message.key is not None and not item.malformed:
-                        self._listener.expect(item, due)
-                    self._latencies.note("published late", due)
-                    unanswered.append(producer.send([item.message]))
-                    self.sent += 1
-                    self.malformed += item.malformed
+                for some in self._scheduled():
+                    for due, item in some:
+                        if item.message.key is not None and not item.malformed:
+                            self._listener.expect(item, due)
+                        self._latencies.note("published late", due)
+                    unanswered.append(producer.send([item.message for _, item in some]))
+                    self.sent += len(some)
+                    self.malformed += sum(item.malformed for _, item in some)
                     while unanswered and unanswered[0].done():
                         unanswered.popleft().wait(0)
                     if len(unanswered) > UNANSWERED_MAX:
@@ -88,21 +89,23 @@ class Traffic:
         except Exception as error:  # whatever it is, the run is broken, and says so
             self.error = f"{type(error).__name__}: {error}"
 
-    def _scheduled(self) -> Iterator[tuple[float, Item]]:
-        """Each fact with the instant at which it was due (by ``perf_counter``), not before that."""
+    def _scheduled(self) -> Iterator[Sequence[tuple[float, Item]]]:
+        """What is due by now, each fact with the instant at which it was (by ``perf_counter``)."""
         began = time.perf_counter()
         number = probes = 0
         while not self._ended.is_set():
             now = time.perf_counter()
+            some: list[tuple[float, Item]] = []
             while began + number / self._rate <= now:
-                yield began + number / self._rate, next(self._items)
+                some.append((began + number / self._rate, next(self._items)))
                 number += 1
-            if began + probes / PROBES_PER_SECOND <= now:
-                due = began + probes / PROBES_PER_SECOND
-                probe = Probe(f"probe-{probes}", due)
-                yield due, Item(0, probe_message(probe.customer, probes))
+            probe = Probe(f"probe-{probes}", began + probes / PROBES_PER_SECOND)
+            if probe.due <= now:
+                some.append((probe.due, Item(0, probe_message(probe.customer, probes))))
                 self.probes.append(probe)
                 probes += 1
+            if some:
+                yield some
             self._ended.wait(STEP_SECONDS)
 
 

@@ -10,6 +10,7 @@ OpenAPI says it is.
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -19,12 +20,16 @@ from urllib.parse import unquote
 import jsonschema_rs
 from fastapi import FastAPI
 
+from docs.generator.http import applications
+from events.bus.database import SQLITE
 from tests.fuzz.target import Run, Target
 from tests.fuzz.worlds import SERVICES, Worlds
 
 PROBLEM: Final = "application/problem+json"
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
 CHUNK: Final = 700
+TEXTS: Final = ("%00", "%ED%A0%80", "%F0%9F%A6%86", "%25_%27", "9" * 20)
+"""As they stand in a request: no character of PostgreSQL's, half of one, a large one, some of SQL's, a number beyond 64 bits."""
 
 
 class Answer(NamedTuple):
@@ -149,8 +154,9 @@ class Promises:
 
 
 @contextmanager
-def _open() -> Iterator[Run]:
-    worlds = Worlds()
+def opened(database: str = SQLITE) -> Iterator[Run]:
+    """What is fed requests, to services on an empty database (as ``HANDOFF_DATABASE``)."""
+    worlds = Worlds(database)
     promises = {name: Promises(app) for name, app in worlds.apps.items()}
     loop = asyncio.new_event_loop()
 
@@ -250,6 +256,18 @@ def _corpus() -> Iterable[bytes]:
             yield f"{service} GET {path}\nAccept: */*\n\n".encode()
     for service, path, headers, body in _POSTS:
         yield f"{service} POST {path}\n{headers}\n\n{body}".encode()
+    yield from _questions()
 
 
-TARGETS: Final = (Target("http", _open, _corpus, WORDS, cpu_seconds_max=15),)
+def _questions() -> Iterator[bytes]:
+    """Every parameter of everything that can be asked for, with texts that are hard for somebody."""
+    for service, app in applications().items():
+        for path, operations in app.openapi()["paths"].items():
+            for parameter in operations.get("get", {}).get("parameters", ()):
+                name, inside = parameter["name"], parameter["in"] == "path"
+                for text in TEXTS:
+                    asked = path.replace(f"{{{name}}}", text) if inside else f"{path}?{name}={text}"
+                    yield f"{service} GET {re.sub('{[^}]*}', 'C-1', asked)}\n\n".encode()
+
+
+TARGETS: Final = (Target("http", opened, _corpus, WORDS, cpu_seconds_max=15),)
