@@ -17,7 +17,12 @@ from handoff.person import person
 from handoff.settings import ServiceName, load
 
 PATH: Final = "/v1/rebuilds"
-VIEWS: Final[Mapping[str, ServiceName]] = {"forecast": "forecast", "customers": "lifecycle", "traces": "lifecycle"}
+VIEWS: Final[Mapping[str, ServiceName]] = {
+    "forecast": "forecast",
+    "customers": "lifecycle",
+    "traces": "lifecycle",
+    "wakes": "lifecycle",
+}
 """Which service has which view."""
 LOOK_SECONDS: Final = 0.3
 GOOD: Final = ("switched", "equal")

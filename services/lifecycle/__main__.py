@@ -37,7 +37,7 @@ from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import Runner
 from services.lifecycle.metrics import Counters, StateCollector
 from services.lifecycle.publishing import Publisher
-from services.lifecycle.rebuilding import CustomersView, TracesView, fill_lists
+from services.lifecycle.rebuilding import CustomersView, TracesView, WakesView, fill_lists
 from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.settings import Settings
 from services.lifecycle.store import Store
@@ -93,7 +93,7 @@ def fill_views(store: Store, policy: Callable[[], Policy]) -> None:
 
 def builder_of(store: Store, tables: StatusTables, worker: str) -> Builder:
     """Who makes the views again."""
-    views = (CustomersView(store, tables.refreshed), TracesView(store))
+    views = (CustomersView(store, tables.refreshed), TracesView(store), WakesView(store, tables.refreshed))
     return Builder(store.ledger, store.database.read, views, worker=worker, transient=TRANSIENT)
 
 

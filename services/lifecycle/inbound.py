@@ -6,6 +6,7 @@ changed in memory counts only once it is committed; after a failure nothing has 
 
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from events.bus import Bus
@@ -202,13 +203,9 @@ class Inbound:
             return
         work = Work.none()
         for shard, wake in due:
-            for path in wakes.paths_of(wake):
-                name = wakes.name_of(wake, path)
-                sent = self._store.forwarded(shard, name)
-                if sent is None:
-                    work.forward(shard, name, wakes.tick(shard, path, wake, now))
-                if sent is None or wakes.is_for(sent, wake):
-                    break
+            path = wakes.unsent(wake, partial(self._store.forwarded, shard))
+            if path is not None:
+                work.forward(shard, wakes.name_of(wake, path), wakes.tick(shard, path, wake, now))
             work.wakes[wake.customer_id] = (shard, None)
             work.followed[shard] = None  # or a worker that lost it could forget a waking that the next one has noted meanwhile
         self._write([], work)

@@ -1,25 +1,29 @@
-"""The lists of customers and the traces of events made again, from what is stored of all shards.
+"""The lists of customers, the traces of events and the wakes of leads made again, from what is stored of all shards.
 
-Both are rows that say what one record or one event is now, and writing one again changes nothing. So workers write both sets from
+All are rows that say what one record or one event is now, and writing one again changes nothing. So workers write both sets from
 the beginning, and what was stored before is gone through beside that: a line that was read before a fact came is older than the one
-that the worker has written with it, and stays out.
+that the worker has written with it, and stays out. A wake has no version, and goes when its tick is sent: so it is looked at
+once more while nobody writes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from events.bus import BusError
 from events.bus.cursor import Cursor, Opens
 from events.bus.database import TRANSIENT
-from events.bus.rebuild import Broken, Table
+from events.bus.rebuild import Broken, Table, sets
 from events.topics import STATUS_TABLE
-from services.lifecycle import customers, trace
+from services.lifecycle import customers, trace, wakes
 from services.lifecycle.customers import Line, Selection
+from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.store import Store
 from services.lifecycle.trace import Step
 from services.lifecycle.views import View, filled
+from services.lifecycle.work import wake_of
 
 _LISTS: Final = View("customer", 1)
 """The lists as they were filled at a start, before there were rebuilds."""
@@ -28,8 +32,10 @@ RECORDS_A_STEP: Final = 100
 """So many records are read in one step. They are written in a transaction of their own, for which workers wait."""
 
 
-def lines(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")) -> Iterator[Sequence[Line]]:
-    """The lines of all records, or of those after one (by shard and id), some at a time, each as of when it is read.
+def records(
+    store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")
+) -> Iterator[tuple[int, Mapping[str, Record]]]:
+    """All records, or those after one (by shard and id), some of a shard at a time, each as of when it is read.
 
     Raises ``BusError`` where a record follows a version of the status table that the policy does not know yet.
     """
@@ -38,10 +44,16 @@ def lines(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int,
         last = last if shard == begin else ""
         while some := next(store.portions(shard, store.customers_after(shard, last, limit)), ()):
             last = some[-1]
-            records = store.load(shard, some, policy)
-            if any(record.tables > policy.tables.through for record in records.values()):
+            found = store.load(shard, some, policy)
+            if any(record.tables > policy.tables.through for record in found.values()):
                 raise BusError(f"a version of {STATUS_TABLE.name} that records of shard {shard} follow is not read yet")
-            yield [Line(customer, shard, record.version, summary_of(record.fold)) for customer, record in records.items()]
+            yield shard, found
+
+
+def lines(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")) -> Iterator[Sequence[Line]]:
+    """Their lines, in the same way."""
+    for shard, found in records(store, policy, limit=limit, after=after):
+        yield [Line(customer, shard, record.version, summary_of(record.fold)) for customer, record in found.items()]
 
 
 def fill_lists(store: Store, policy: Callable[[], Policy]) -> Iterator[int]:
@@ -154,6 +166,53 @@ class _Records:
     def write(self, cursor: Cursor, piece: Sequence[Line]) -> tuple[int, Place]:
         customers.write(cursor, self._table, piece)
         return len(piece), (piece[-1].shard, piece[-1].customer_id)
+
+    def named(self, after: Place | None) -> str:
+        shard, customer = after or (0, "")
+        return f"one of the {self._limit} records of shard {shard} after {customer!r} cannot be folded"
+
+
+class WakesView:
+    """The wakes of recycled leads (``events.bus.rebuild.View``). ``policy``: as for the lists."""
+
+    name = wakes.VIEW
+    tables: tuple[Table, ...] = (wakes.TABLE,)
+    doubled = True
+
+    def __init__(self, store: Store, policy: Callable[[], Policy], *, records_a_step: int = RECORDS_A_STEP) -> None:
+        self._store = store
+        self._policy = policy
+        self._records_a_step = records_a_step
+
+    def filling(self, into: int) -> Filling:
+        """Begin."""
+        return Filling(_Wakes(self._store, self._policy, self._records_a_step, wakes.TABLE.of(into)))
+
+
+class _Wakes:
+    """All records, as wakes in a table."""
+
+    def __init__(self, store: Store, policy: Callable[[], Policy], limit: int, table: str) -> None:
+        self.total = store.customers(Selection())
+        self._store = store
+        self._policy = policy
+        self._limit = limit
+        self._table = table
+
+    def pieces(self, after: Place | None) -> Iterator[tuple[int, Mapping[str, Record]]]:
+        return records(self._store, self._policy(), limit=self._limit, after=after or (0, ""))
+
+    def write(self, cursor: Cursor, piece: tuple[int, Mapping[str, Record]]) -> tuple[int, Place]:
+        shard, found = piece
+        sets.hold(cursor, wakes.VIEW)  # from here on nobody writes
+        sizes = self._store.sizes(shard, found)
+        changed = [name for name, record in found.items() if sizes[name] != record.version]
+        now = {**found, **self._store.load(shard, changed, self._policy())} if changed else found
+        for name, record in now.items():
+            wake = wake_of(record)
+            if wake is not None and wakes.unsent(wake, partial(self._store.forwarded, shard)) is not None:
+                wakes.write(cursor, self._table, shard, name, wake)
+        return len(found), (shard, max(found))
 
     def named(self, after: Place | None) -> str:
         shard, customer = after or (0, "")

@@ -63,7 +63,7 @@ class Store:
             with self._begin() as cursor:
                 for statement in _TABLES:
                     cursor.execute(statement)
-                sets.prepare(cursor, [customers.VIEW, trace.VIEW])
+                sets.prepare(cursor, [customers.VIEW, trace.VIEW, wakes.VIEW])
                 jobs.prepare(cursor)
             self.keys: Final = Keys(self._begin, self._read)
             self.traces: Final = Traces(self._begin, self._read, self._tables)
@@ -217,8 +217,6 @@ class Store:
                 traces += [(name, Spot(shard, numbers[place])) for place, name in work.traces[shard]]
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
-            for customer_id, (shard, wake) in work.wakes.items():
-                wakes.write(cursor, shard, customer_id, wake)
             self._write_views(cursor, work, traces)
             if work.restated or work.caught_up:
                 restorations.settled(cursor, work.restated, work.caught_up)
@@ -236,6 +234,9 @@ class Store:
             trace.write_refused(cursor, number, (letter.record for letter in work.letters))
         for number in standing[customers.VIEW].written:
             customers.write(cursor, customers.TABLE.of(number), work.lines)
+        for number in standing[wakes.VIEW].written:
+            for customer_id, (shard, wake) in work.wakes.items():
+                wakes.write(cursor, wakes.TABLE.of(number), shard, customer_id, wake)
 
     def _insert(self, cursor: Cursor, shard: int, events: Sequence[StoredEvent]) -> Sequence[int]:
         try:

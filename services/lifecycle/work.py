@@ -23,6 +23,14 @@ class Wake(Struct, frozen=True):
     recycling: FactRef
 
 
+def wake_of(record: Record) -> Wake | None:
+    """When a record's lead comes back, if it waits for that."""
+    lead = record.fold.state.lead if record.fold.state is not None else None
+    if lead is None or lead.wake_at is None or lead.recycling is None:
+        return None
+    return Wake(record.customer_id, lead.wake_at, lead.recycling)
+
+
 class Work(Struct):
     """What a batch brings about, to be written in one transaction.
 
@@ -49,13 +57,7 @@ class Work(Struct):
         """What a customer's record has come to: its events, and when it wakes where that is another time now."""
         after = accepted.record
         self.record(shard, after.customer_id, after.version, accepted.events)
-        was = before.fold.state.lead if before.fold.state is not None else None
-        now = after.fold.state.lead if after.fold.state is not None else None
-        if now is None or (was is not None and (was.wake_at, was.recycling) == (now.wake_at, now.recycling)):
-            return
-        standing = now.wake_at is not None and now.recycling is not None
-        if standing or (was is not None and was.wake_at is not None):
-            wake = Wake(after.customer_id, now.wake_at or 0, now.recycling) if standing and now.recycling else None
+        if (wake := wake_of(after)) != wake_of(before):
             self.wakes[after.customer_id] = (shard, wake)
 
     def record(self, shard: int, customer_id: str, version: int, events: Sequence[AnyEvent]) -> None:

@@ -25,7 +25,7 @@ from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import StatusRow
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
-from services.lifecycle.rebuilding import CustomersView, TracesView
+from services.lifecycle.rebuilding import CustomersView, TracesView, WakesView
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from tests.lifecycle.reference_facts import Table
@@ -71,7 +71,8 @@ class Lifecycle:
         self.tables = StatusTables(self.bus, self.zone)
         cache = Cache(records_max=50, facts_max=500)
         worker = Inbound(store, self.bus, self.tables, self.counters, cache=cache, clock=self._now)
-        views = (CustomersView(store, self.tables.refreshed, records_a_step=2), TracesView(store))
+        known = self.tables.refreshed
+        views = (CustomersView(store, known, records_a_step=2), TracesView(store), WakesView(store, known, records_a_step=2))
         self.builder = Builder(store.ledger, store.database.read, views, worker=instance, transient=TRANSIENT)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]
         loop = Loop(

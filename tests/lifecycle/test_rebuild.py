@@ -13,21 +13,21 @@ from events.bus.memory import drain
 from events.bus.rebuild import sets
 from events.bus.rebuild.builder import Builder, Wanted
 from events.bus.rebuild.jobs import STALE_SECONDS, Rebuild
-from events.facts import Data, LeadCreated, LeadQualified, LeadUpdated, OpportunityCreated, OpportunityLost, OwnerSet
-from events.values import Price
-from services.lifecycle import customers, trace
+from events.facts import Data, LeadCreated, LeadQualified, LeadRecycled, LeadUpdated, OpportunityCreated, OpportunityLost, OwnerSet
+from events.values import Price, parse_instant
+from services.lifecycle import customers, trace, wakes
 from services.lifecycle.customers import Selection
 from services.lifecycle.trace import Spot
 from tests.lifecycle.harness import Lifecycle
 
 DAYS = tuple(f"2026-03-{day:02}T09:00:00Z" for day in range(1, 10))
-VIEWS = ("customers", "traces")
-TABLES = {"customers": (customers.TABLE,), "traces": (trace.TRACE, trace.REFUSED)}
+VIEWS = ("customers", "traces", "wakes")
+TABLES = {"customers": (customers.TABLE,), "traces": (trace.TRACE, trace.REFUSED), "wakes": (wakes.TABLE,)}
 
 
 @pytest.fixture
 def company(lifecycle: Lifecycle, eur: Callable[[str], Price]) -> Lifecycle:
-    """Nine customers, facts that came late, one in a wrong partition, and one that is refused."""
+    """Nine customers, late facts, one in a wrong partition, one that is refused; two leads wait, one has come back."""
     for number in range(9):
         name = f"c{number}"
         lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=name, company=f"{name} GmbH", owner="ann"), DAYS[1])
@@ -39,7 +39,11 @@ def company(lifecycle: Lifecycle, eur: Callable[[str], Price]) -> Lifecycle:
     away = lifecycle.message("crm.lead.qualified.v1", LeadQualified(customer_id="c2"), DAYS[2], id="away")
     lifecycle.bus.append(replace(away, partition=(lifecycle.store.home("c2") + 1) % lifecycle.store.shards))
     lifecycle.bus.append(replace(lifecycle.message("crm.lead.qualified.v1", LeadQualified(customer_id="c3"), DAYS[2]), value=b"{}"))
+    for name, until in (("c4", "2026-03-06"), ("c5", "2026-09-01"), ("c7", "2026-10-01")):
+        lifecycle.publish("crm.lead.recycled.v1", LeadRecycled(customer_id=name, reason="later", until=until), DAYS[3])
+    lifecycle.clock = lambda: parse_instant(DAYS[8])
     lifecycle.settle()
+    assert [name for name, *_ in rows(lifecycle, "wakes")["wake"]] == ["c5", "c7"]
     return lifecycle
 
 
@@ -79,7 +83,7 @@ def test_what_is_made_again_is_what_was(company: Lifecycle, view: str, check: bo
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("check", [True, False])
 def test_facts_that_come_meanwhile_are_in_it_once(company: Lifecycle, view: str, check: bool) -> None:
-    """Between any two steps: a new customer, a late fact, a change of what the line says."""
+    """Between any two steps: a new customer, a late fact, a change of what the line says; one is put aside, one comes back."""
     numbers = iter(range(10_000))
 
     def comes() -> None:
@@ -89,7 +93,10 @@ def test_facts_that_come_meanwhile_are_in_it_once(company: Lifecycle, view: str,
                 ("crm.lead.created.v1", LeadCreated(customer_id=f"n{number}", company="N")),
                 ("crm.lead.updated.v1", LeadUpdated(customer_id=f"c{number % 9}", score=number)),
                 ("crm.owner.set.v1", OwnerSet(customer_id=f"c{number % 9}", rep_id=f"r{number}", actor="dana")),
-            )[number % 3]
+                ("crm.lead.recycled.v1", LeadRecycled(customer_id=f"n{number - 3}", reason="x", until="2026-11-01")),
+                ("crm.lead.recycled.v1", LeadRecycled(customer_id=f"c{number % 9}", reason="x", until="2026-03-08")),
+                ("crm.lead.qualified.v1", LeadQualified(customer_id="c7")),
+            )[number % 6]
             company.publish(*kind, DAYS[number % 9])
             company.settle()
         assert company.store.customers() == len(company.store.listed(Selection(), limit=1000))
@@ -128,6 +135,23 @@ def test_traces_lead_where_they_led(company: Lifecycle) -> None:
         trace.write(cursor, 1, [(("crm", "nobody"), Spot(0, 1))])
     company.builder.begin(Wanted("traces", "dana", check=True))
     assert finish(company.builder, "traces").outcome == "different"
+
+
+def test_a_lead_whose_wake_was_lost_comes_back_after_all(company: Lifecycle) -> None:
+    before = rows(company, "wakes")
+    with company.store.ledger.transaction() as cursor:
+        cursor.execute("DELETE FROM wake WHERE customer_id = 'c5'")
+        cursor.execute("UPDATE wake SET at = at - 1 WHERE customer_id = 'c7'")
+    company.builder.begin(Wanted("wakes", "dana", check=True))
+    assert finish(company.builder, "wakes").outcome == "different"
+    company.builder.begin(Wanted("wakes", "dana"))
+    assert finish(company.builder, "wakes").outcome == "switched"
+    assert rows(company, "wakes") == before
+    company.clock = lambda: parse_instant("2026-09-02T00:00:00Z")
+    company.settle()
+    listed = company.store.listed(Selection(customer_id=["c5", "c7"]), limit=2)
+    assert [line.summary.status for line in listed] == ["New", "Recycled"]
+    assert [name for name, *_ in rows(company, "wakes")["wake"]] == ["c7"]
 
 
 def test_a_killed_service_leaves_the_live_view(company: Lifecycle) -> None:
@@ -192,6 +216,8 @@ FACTS = st.sampled_from(
         ("crm.opportunity.created.v1", lambda name: OpportunityCreated(customer_id=name, opportunity_id=f"{name}-1", amount=TEN)),
         ("crm.opportunity.lost.v1", lambda name: OpportunityLost(customer_id=name, opportunity_id=f"{name}-1", reason="x")),
         ("crm.owner.set.v1", lambda name: OwnerSet(customer_id=name, rep_id="bob", actor="dana")),
+        ("crm.lead.recycled.v1", lambda name: LeadRecycled(customer_id=name, reason="x", until="2026-09-01")),
+        ("crm.lead.recycled.v1", lambda name: LeadRecycled(customer_id=name, reason="x", until="2026-03-05")),
     )
 )
 ARRIVALS = st.lists(st.tuples(FACTS, st.sampled_from("abc"), st.sampled_from(DAYS), st.integers(0, 4)), min_size=1, max_size=20)
@@ -201,7 +227,7 @@ ARRIVALS = st.lists(st.tuples(FACTS, st.sampled_from("abc"), st.sampled_from(DAY
 @given(ARRIVALS, st.sampled_from(VIEWS), st.booleans())
 def test_whatever_comes_in_whatever_order(tmp_path_factory: Any, arrivals: Any, view: str, check: bool) -> None:
     """I6: late facts and any number of steps between any two of them."""
-    running = Lifecycle(tmp_path_factory.mktemp("lists") / "lifecycle.sqlite")
+    running = Lifecycle(tmp_path_factory.mktemp("lists") / "lifecycle.sqlite", clock=lambda: parse_instant(DAYS[8]))
     running.builder.begin(Wanted(view, "dana", check=check))
     for (type_, data), name, at, steps in arrivals:
         running.publish(type_, data(name), at)

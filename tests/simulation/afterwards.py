@@ -9,17 +9,17 @@ from msgspec.structs import replace
 
 from events.bus.letters.tables import REPLAY
 from events.bus.memory import drain
-from events.bus.rebuild import Table
+from events.bus.rebuild import Table, sets
 from events.topics import LIFECYCLE, TOPICS
 from events.values import parse_instant
 from services.forecast.domain import deal_of
 from services.forecast.figures import Figures
 from services.forecast.store import TABLES, VIEW, Moment
 from services.forecast.store import Store as ForecastStore
-from services.lifecycle import customers
+from services.lifecycle import customers, wakes
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE
-from services.lifecycle.rebuilding import fill_lists
+from services.lifecycle.rebuilding import WakesView, fill_lists
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
 from tests.faults.evidence import Evidence
@@ -94,7 +94,7 @@ def check_what_was_known(world: World, evidence: Evidence) -> Iterator[str]:
 
 
 def check_views_built_anew(world: World) -> Iterator[str]:
-    """The view of forecast from the log that is kept for ever, and the lists of lifecycle from its events: as they are."""
+    """The view of forecast from the log that is kept for ever, lists and wakes of lifecycle from its events: as they are."""
     site = world.site
     world.everybody_leaves()
     process = start(
@@ -110,6 +110,7 @@ def check_views_built_anew(world: World) -> Iterator[str]:
     lines = _rows(world, "lifecycle", customers.VIEW, customers.TABLE)
     _fill_lists(world)
     yield from _compared("lifecycle's lists", lines, _rows(world, "lifecycle", customers.VIEW, customers.TABLE))
+    yield from _compared("lifecycle's wakes", _rows(world, "lifecycle", wakes.VIEW, wakes.TABLE), _wakes(world))
 
 
 def _rows(world: World, database: str, view: str, table: Table) -> list[tuple[Any, ...]]:
@@ -129,6 +130,22 @@ def _fill_lists(world: World) -> None:
         tables.refresh()
         for _ in fill_lists(store, lambda: tables.policy):
             pass
+    finally:
+        store.close()
+
+
+def _wakes(world: World) -> list[tuple[Any, ...]]:
+    """The wakes as they are made from the records, in the set that is not live."""
+    store = LifecycleStore(world.site.open("lifecycle"), world.site.shape.shards, code_version="simulation")
+    try:
+        with store.database.read() as cursor:
+            other = sets.to_read(cursor, wakes.VIEW).other
+        tables = StatusTables(world.bus, UTC)
+        tables.refresh()
+        filling = WakesView(store, lambda: tables.policy).filling(other)
+        while filling.step(store.database.begin):
+            pass
+        return sorted(world.site.rows("lifecycle", f"SELECT * FROM {wakes.TABLE.of(other)}"), key=repr)
     finally:
         store.close()
 

@@ -71,7 +71,12 @@ MASS_CHANGES: Final = [
 POINTS: Final = ("begin", "commit", "committed", "send", "sent")
 
 
-VIEWS: Final[Sequence[tuple[str, Service]]] = (("customers", "lifecycle"), ("traces", "lifecycle"), ("forecast", "forecast"))
+VIEWS: Final[Sequence[tuple[str, Service]]] = (
+    ("customers", "lifecycle"),
+    ("traces", "lifecycle"),
+    ("wakes", "lifecycle"),
+    ("forecast", "forecast"),
+)
 """What can be made again, and whose it is."""
 
 

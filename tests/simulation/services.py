@@ -33,7 +33,7 @@ from services.lifecycle.mass.api import Resources
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import NOT_NOW, Runner
 from services.lifecycle.metrics import Counters as LifecycleCounters
-from services.lifecycle.rebuilding import CustomersView, TracesView
+from services.lifecycle.rebuilding import CustomersView, TracesView, WakesView
 from services.lifecycle.rehearsal import Rehearsal
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
@@ -130,6 +130,11 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
 
     works = [loop.turn, change_some]
     office = Office(store.ledger.letters, database.read, Rehearsal(store, tables), transient=TRANSIENT, now=clock)
+    views = (
+        CustomersView(store, tables.refreshed, records_a_step=2),
+        TracesView(store),
+        WakesView(store, tables.refreshed, records_a_step=2),
+    )
     return Process(
         name=name,
         border=border,
@@ -138,9 +143,7 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
         works=works,
         mass=mass,
         office=office,
-        builder=_builder(
-            site, store.ledger, database, name, CustomersView(store, tables.refreshed, records_a_step=2), TracesView(store)
-        ),
+        builder=_builder(site, store.ledger, database, name, *views),
         look=tables.look,
         free=store.close,
     )

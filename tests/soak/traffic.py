@@ -25,8 +25,9 @@ CUSTOMERS_AT_A_TIME: Final = 1_000
 ODDS: Final = Odds(twice=0.02, late=0.05, other_content=0.0, stray=0.01, malformed=0.002, now=0.15)
 PROBES_PER_SECOND: Final = 2
 PROBE: Final = "opportunity"
-STEP_SECONDS: Final = 0.01
-UNANSWERED_MAX: Final = 4_000
+STEP_SECONDS: Final = 0.05
+"""What is due within it is sent together: a message at a time would load the machine more than the services do."""
+UNANSWERED_MAX: Final = 1_000
 """Sends that Kafka has not acknowledged: with more, the run is broken and not slow."""
 
 
