@@ -118,6 +118,8 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
         Limit("page of customers", "services.lifecycle.listing:LIMIT_MAX", count, _422),
         Limit("page of a timeline", "services.lifecycle.records:LIMIT_MAX", count, _422),
         Limit("page of deals", "services.forecast.questions:LIMIT_MAX", count, _422),
+        Limit("answers of forecast that are kept", "services.forecast.figures:QUESTIONS_MAX", count, "the oldest is let go of"),
+        Limit("sums that they are made of, in all", "services.forecast.figures:SEGMENTS_MAX", count, "the oldest is let go of"),
         Limit("page of mass changes", "services.lifecycle.mass.api:BATCHES_MAX", count, _422),
         Limit("page of records of a mass change", "services.lifecycle.mass.api:LIMIT_MAX", count, _422),
         Limit(

@@ -8,6 +8,7 @@ Python, whose integers have no end.
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from operator import add
 from typing import Any, Final, NamedTuple
 
 from events.bus.cursor import Cursor
@@ -22,6 +23,13 @@ _LOW: Final = (1 << _HALF) - 1
 _CHUNK: Final = 250
 _STANDING: Final = "SELECT (SELECT coalesce(sum(next), 0) FROM position), live, generation FROM view_set WHERE name = ?"
 _AMOUNTS: Final = ("amount", "worst", "likely", "upside")
+
+_KEYS: Final = 5
+"""So many fields of a segment say which it is; the others are added up."""
+QUESTIONS_MAX: Final = 64
+"""Answers to so many questions are kept, until the next record comes."""
+SEGMENTS_MAX: Final = 100_000
+"""So many segments are kept in all, about 40 MB."""
 
 STAGE: Final = "stage"
 GROUP_COLUMNS: Final = {
@@ -91,16 +99,21 @@ class Figures:
         sums = ", ".join(f"CAST(sum({name} >> {_HALF}) AS BIGINT), CAST(sum({name} & {_LOW}) AS BIGINT)" for name in amounts)
         columns = ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts])
         deals = sliced(f"deal_history{self._set}", columns, moment)
-        rows = self._rows(
+        query = (
             f"SELECT {', '.join(name if name in grouped else 'NULL' for name in keys)}, count(*), count(*) - count(amount), {sums}"
-            f" FROM {deals} GROUP BY {', '.join(grouped)}",
-            {**moment._asdict(), **(period._asdict() if period else {})},
+            f" FROM {deals} GROUP BY {', '.join(grouped)}"
         )
-        found = [Segment(*row[:7], *_joined(row[7:])) for row in rows]
+        parameters = {**moment._asdict(), **(period._asdict() if period else {})}
         if by != STAGE:
-            return found
+            return [Segment(*row[:7], *_joined(row[7:])) for row in self._rows(query, parameters)]
         stages = self.stages(moment)
-        return [segment._replace(group=stages.get(segment.group or "")) for segment in found]
+        found: dict[tuple[Any, ...], Segment] = {}
+        self._cursor.execute(query, parameters)
+        while (row := self._cursor.fetchone()) is not None:  # there are as many as customers have deals: not all at once
+            segment = Segment(stages.get(row[0]), *row[1:7], *_joined(row[7:]))
+            before = found.get(segment[:_KEYS])
+            found[segment[:_KEYS]] = segment if before is None else _added(before, segment)
+        return list(found.values())
 
     def stages(self, moment: Moment) -> dict[str, str]:
         """The stage of every customer's record at a moment."""
@@ -139,28 +152,44 @@ def _joined(halves: tuple[Any, ...]) -> Iterator[int]:
         yield ((high or 0) << _HALF) + (low or 0)
 
 
+def _added(one: Segment, other: Segment) -> Segment:
+    """Two segments with the same keys as one."""
+    return Segment(*one[:_KEYS], *map(add, one[_KEYS:], other[_KEYS:]))
+
+
 class Segments:
-    """Segments that were read before, for as long as they cannot have changed.
+    """Segments that were read before, for as long as they cannot have changed: the newest questions, and so many segments in all.
 
     What holds at an instant changes by records alone, which move the position, by the passing of a boundary, and where the view is
-    made again. So what was read of the same generation at the same position, after the same boundary, is the same.
+    made again. So what was read of the same generation at the same position, after the same boundary, is the same; and when either
+    has moved on, what was read before is let go of.
     """
 
-    def __init__(self, most: int = 64) -> None:
-        self._most = most
+    def __init__(self, questions_max: int = QUESTIONS_MAX, segments_max: int = SEGMENTS_MAX) -> None:
+        self._questions_max = questions_max
+        self._segments_max = segments_max
         self._lock = threading.Lock()
+        self._state = (0, 0)
         self._known: dict[tuple[object, ...], list[Segment]] = {}
 
     def of(self, figures: Figures, moment: Moment, by: str | None, period: Period | None = None) -> list[Segment]:
         """The snapshot's segments at a moment."""
         column = by if by in (STAGE, "quarter") else GROUP_COLUMNS.get(by or "")
-        key = (figures.generation, figures.position(), figures.last_due(moment.as_of), moment.known_at, column, period)
+        state = (figures.generation, figures.position())
+        key = (figures.last_due(moment.as_of), moment.known_at, column, period)
         with self._lock:
-            known = self._known.get(key)
+            known = self._known.get(key) if state == self._state else None
         if known is None:
             known = figures.segments(moment, by, period)
             with self._lock:
-                self._known[key] = known
-                while len(self._known) > self._most:
-                    del self._known[next(iter(self._known))]
+                self._keep(state, key, known)
         return known
+
+    def _keep(self, state: tuple[int, int], key: tuple[object, ...], known: list[Segment]) -> None:
+        if state > self._state:
+            self._known.clear()
+            self._state = state
+        if state == self._state:
+            self._known[key] = known
+        while len(self._known) > self._questions_max or sum(map(len, self._known.values())) > self._segments_max:
+            del self._known[next(iter(self._known))]

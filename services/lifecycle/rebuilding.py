@@ -6,6 +6,7 @@ that the worker has written with it, and stays out. A wake has no version, and g
 once more while nobody writes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -32,9 +33,11 @@ RECORDS_A_STEP: Final = 100
 """So many records are read in one step. They are written in a transaction of their own, for which workers wait."""
 
 
-def records(
-    store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")
-) -> Iterator[tuple[int, Mapping[str, Record]]]:
+Records = tuple[int, Mapping[str, Record]]
+"""Some records of a shard."""
+
+
+def records(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")) -> Iterator[Records]:
     """All records, or those after one (by shard and id), some of a shard at a time, each as of when it is read.
 
     Raises ``BusError`` where a record follows a version of the status table that the policy does not know yet.
@@ -50,10 +53,9 @@ def records(
             yield shard, found
 
 
-def lines(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[int, str] = (0, "")) -> Iterator[Sequence[Line]]:
-    """Their lines, in the same way."""
-    for shard, found in records(store, policy, limit=limit, after=after):
-        yield [Line(customer, shard, record.version, summary_of(record.fold)) for customer, record in found.items()]
+def lines(shard: int, found: Mapping[str, Record]) -> Sequence[Line]:
+    """The lines of some records of a shard."""
+    return [Line(customer, shard, record.version, summary_of(record.fold)) for customer, record in found.items()]
 
 
 def fill_lists(store: Store, policy: Callable[[], Policy]) -> Iterator[int]:
@@ -66,10 +68,10 @@ def fill_lists(store: Store, policy: Callable[[], Policy]) -> Iterator[int]:
 
 def _fill_lists(store: Store, policy: Policy) -> Iterator[int]:
     written = 0
-    for some in lines(store, policy):
+    for shard, found in records(store, policy):
         with store.database.begin() as cursor:
-            customers.write(cursor, customers.live(cursor), some)
-        written += len(some)
+            customers.write(cursor, customers.live(cursor), lines(shard, found))
+        written += len(found)
         yield written
 
 
@@ -133,90 +135,78 @@ class Filling:
             raise Broken(f"{self._source.named(self._place)}: {type(error).__name__}: {error}") from error
 
 
-class CustomersView:
-    """The lists of customers (``events.bus.rebuild.View``). ``policy``: by which records are folded, with all that is known."""
+class _RecordsView(ABC):
+    """A table of what records are now (``events.bus.rebuild.View``). ``policy``: by which they are folded, with all that is known.
 
-    name = customers.VIEW
-    tables: tuple[Table, ...] = (customers.TABLE,)
+    ``records_a_step``: so many are read at once.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
     doubled = True
 
     def __init__(self, store: Store, policy: Callable[[], Policy], *, records_a_step: int = RECORDS_A_STEP) -> None:
-        self._store = store
-        self._policy = policy
-        self._records_a_step = records_a_step
+        self.store: Final = store
+        self.policy: Final = policy
+        self.records_a_step: Final = records_a_step
+
+    @abstractmethod
+    def write(self, cursor: Cursor, table: str, piece: Records) -> None:
+        """Write what some records are, within a transaction."""
 
     def filling(self, into: int) -> Filling:
         """Begin."""
-        return Filling(_Records(self._store, self._policy, self._records_a_step, customers.TABLE.of(into)))
+        return Filling(_Records(self, self.tables[0].of(into)))
 
 
 class _Records:
-    """All records, as lines of a table."""
+    """All records, for a table."""
 
-    def __init__(self, store: Store, policy: Callable[[], Policy], limit: int, table: str) -> None:
-        self.total = store.customers(Selection())
-        self._store = store
-        self._policy = policy
-        self._limit = limit
+    def __init__(self, view: _RecordsView, table: str) -> None:
+        self.total = view.store.customers(Selection())
+        self._view = view
         self._table = table
 
-    def pieces(self, after: Place | None) -> Iterator[Sequence[Line]]:
-        return lines(self._store, self._policy(), limit=self._limit, after=after or (0, ""))
+    def pieces(self, after: Place | None) -> Iterator[Records]:
+        view = self._view
+        return records(view.store, view.policy(), limit=view.records_a_step, after=after or (0, ""))
 
-    def write(self, cursor: Cursor, piece: Sequence[Line]) -> tuple[int, Place]:
-        customers.write(cursor, self._table, piece)
-        return len(piece), (piece[-1].shard, piece[-1].customer_id)
-
-    def named(self, after: Place | None) -> str:
-        shard, customer = after or (0, "")
-        return f"one of the {self._limit} records of shard {shard} after {customer!r} cannot be folded"
-
-
-class WakesView:
-    """The wakes of recycled leads (``events.bus.rebuild.View``). ``policy``: as for the lists."""
-
-    name = wakes.VIEW
-    tables: tuple[Table, ...] = (wakes.TABLE,)
-    doubled = True
-
-    def __init__(self, store: Store, policy: Callable[[], Policy], *, records_a_step: int = RECORDS_A_STEP) -> None:
-        self._store = store
-        self._policy = policy
-        self._records_a_step = records_a_step
-
-    def filling(self, into: int) -> Filling:
-        """Begin."""
-        return Filling(_Wakes(self._store, self._policy, self._records_a_step, wakes.TABLE.of(into)))
-
-
-class _Wakes:
-    """All records, as wakes in a table."""
-
-    def __init__(self, store: Store, policy: Callable[[], Policy], limit: int, table: str) -> None:
-        self.total = store.customers(Selection())
-        self._store = store
-        self._policy = policy
-        self._limit = limit
-        self._table = table
-
-    def pieces(self, after: Place | None) -> Iterator[tuple[int, Mapping[str, Record]]]:
-        return records(self._store, self._policy(), limit=self._limit, after=after or (0, ""))
-
-    def write(self, cursor: Cursor, piece: tuple[int, Mapping[str, Record]]) -> tuple[int, Place]:
+    def write(self, cursor: Cursor, piece: Records) -> tuple[int, Place]:
+        self._view.write(cursor, self._table, piece)
         shard, found = piece
-        sets.hold(cursor, wakes.VIEW)  # from here on nobody writes
-        sizes = self._store.sizes(shard, found)
-        changed = [name for name, record in found.items() if sizes[name] != record.version]
-        now = {**found, **self._store.load(shard, changed, self._policy())} if changed else found
-        for name, record in now.items():
-            wake = wake_of(record)
-            if wake is not None and wakes.unsent(wake, partial(self._store.forwarded, shard)) is not None:
-                wakes.write(cursor, self._table, shard, name, wake)
         return len(found), (shard, max(found))
 
     def named(self, after: Place | None) -> str:
         shard, customer = after or (0, "")
-        return f"one of the {self._limit} records of shard {shard} after {customer!r} cannot be folded"
+        return f"one of the {self._view.records_a_step} records of shard {shard} after {customer!r} cannot be folded"
+
+
+class CustomersView(_RecordsView):
+    """The lists of customers."""
+
+    name = customers.VIEW
+    tables = (customers.TABLE,)
+
+    def write(self, cursor: Cursor, table: str, piece: Records) -> None:
+        customers.write(cursor, table, lines(*piece))
+
+
+class WakesView(_RecordsView):
+    """The wakes of recycled leads."""
+
+    name = wakes.VIEW
+    tables = (wakes.TABLE,)
+
+    def write(self, cursor: Cursor, table: str, piece: Records) -> None:
+        sets.hold(cursor, wakes.VIEW)  # from here on nobody writes
+        shard, found = piece
+        sizes = self.store.sizes(shard, found)
+        changed = [name for name, record in found.items() if sizes[name] != record.version]
+        now = {**found, **self.store.load(shard, changed, self.policy())} if changed else found
+        for name, record in now.items():
+            wake = wake_of(record)
+            if wake is not None and wakes.unsent(wake, partial(self.store.forwarded, shard)) is not None:
+                wakes.write(cursor, table, shard, name, wake)
 
 
 class TracesView:

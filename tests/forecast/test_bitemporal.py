@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from events.published import DealImage, DealsChanged, Published, Status, StatusChanged, StatusState
 from events.values import format_instant, parse_instant
-from services.forecast.domain import Question, deal_of, segment_of, summarize
+from services.forecast.domain import Question, Segment, deal_of, segment_of, summarize
 from services.forecast.figures import Figures, Segments
 from services.forecast.periods import FOREVER, Period
 from services.forecast.store import Moment
@@ -283,3 +283,47 @@ def test_a_view_built_anew_from_the_log_is_the_same(forecast: Forecast, tmp_path
     assert again.dump() == forecast.dump()
     assert len(again.dump()["deal_history"]) > 18
     again.close()
+
+
+def test_customers_of_a_stage_are_one_segment_however_many_they_are(forecast: Forecast) -> None:
+    for number in range(30):
+        forecast.deal(f"c{number}", "opportunity:1", (HOURS[1], image(100)))
+        if number % 3:
+            forecast.status(f"c{number}", HOURS[1], "prospect", "Proposal")
+    forecast.settle()
+    moment = Moment(parse_instant(HOURS[2]), FOREVER - 1)
+    with forecast.store.snapshot() as cursor:
+        found = Figures(cursor).segments(moment, "stage")
+    assert sorted((each.group or "", each.deals, each.amount) for each in found) == [("", 10, 100_000), ("prospect", 20, 200_000)]
+
+
+def test_answers_are_kept_until_something_comes_and_only_so_many(forecast: Forecast) -> None:
+    asked: list[tuple[Moment, str | None]] = []
+
+    class Counted(Figures):
+        def segments(self, moment: Moment, by: str | None = None, period: Period | None = None) -> list[Segment]:
+            asked.append((moment, by))
+            return super().segments(moment, by, period)
+
+    def ask(*groupings: str | None) -> list[str | None]:
+        asked.clear()
+        with forecast.store.snapshot() as cursor:
+            for by in groupings:
+                kept.of(Counted(cursor), moment, by)
+        return [by for _, by in asked]
+
+    moment = Moment(parse_instant(HOURS[2]), FOREVER - 1)
+    kept = Segments(questions_max=2, segments_max=3)
+    for number in range(3):
+        product = {"product": f"p{number}"} if number else {}
+        forecast.deal(f"c{number}", "opportunity:1", (HOURS[1], image(100, **product)))
+    forecast.settle()
+    assert ask(None, None, "rep", None, "rep") == [None, "rep"]
+    assert ask("status", "rep", "status", None) == ["status", None], "the newest two"
+    assert ask("product", "product", None) == ["product", None], "three segments are too many beside others"
+    forecast.deal("c9", "opportunity:1", (HOURS[1], image(100)))
+    forecast.settle()
+    assert ask(None, None) == [None]
+    forecast.deal("c8", "opportunity:1", (HOURS[1], image(100, product="p8")))
+    forecast.settle()
+    assert ask("product", "product") == ["product", "product"], "more than are kept at all"
