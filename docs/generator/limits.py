@@ -191,6 +191,12 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
             count,
             "the others are counted",
         ),
+        Limit(
+            "records told in the log that cannot be said anew after a restore",
+            "services.lifecycle.catching_up:TOLD_MAX",
+            count,
+            "they are counted; the next start tries all again",
+        ),
     ),
     "Memory": (
         Limit(

@@ -109,7 +109,7 @@ class Figures:
         stages = self.stages(moment)
         found: dict[tuple[Any, ...], Segment] = {}
         self._cursor.execute(query, parameters)
-        while (row := self._cursor.fetchone()) is not None:  # there are as many as customers have deals: not all at once
+        while (row := self._cursor.fetchone()) is not None:  # there is one for each customer and more: not a list of them, too
             segment = Segment(stages.get(row[0]), *row[1:7], *_joined(row[7:]))
             before = found.get(segment[:_KEYS])
             found[segment[:_KEYS]] = segment if before is None else _added(before, segment)

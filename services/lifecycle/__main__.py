@@ -93,7 +93,7 @@ def fill_views(store: Store, policy: Callable[[], Policy]) -> None:
 
 def builder_of(store: Store, tables: StatusTables, worker: str) -> Builder:
     """Who makes the views again."""
-    views = (CustomersView(store, tables.refreshed), TracesView(store), WakesView(store, tables.refreshed))
+    views = (CustomersView(store, tables), TracesView(store), WakesView(store, tables))
     return Builder(store.ledger, store.database.read, views, worker=worker, transient=TRANSIENT)
 
 

@@ -46,6 +46,8 @@ ENTRIES_UNSURE_MAX: Final = 5_000
 """After so many acknowledged entries it is noted up to where the log is sure: what a claim has to look at stays as small."""
 RECORDS_A_STEP: Final = 100
 """How many records are said anew in one transaction."""
+TOLD_MAX: Final = 10
+"""So many records that cannot be said anew are logged."""
 
 
 def published_of(shard: int) -> TopicPartition:
@@ -68,6 +70,7 @@ class CatchingUp:
         """Of each restored shard, where its inputs ended when it was surveyed."""
         self._sure: dict[TopicPartition, int] = {}
         self._unsure = 0
+        self._left = 0
         self.looked = 0
         """How many published records were looked at: it grows while a claim takes long."""
 
@@ -191,7 +194,10 @@ class CatchingUp:
         return sum(map(len, self._shards.values()))
 
     def step(self, positions: Mapping[TopicPartition, int], cache: Cache, write: Write) -> bool:
-        """Say some records anew, of a shard that has caught up; whether there was anything to do. One transaction."""
+        """Say some records anew, of a shard that has caught up; whether there was anything to do.
+
+        One transaction, or as many as it takes to find out which records cannot be said.
+        """
         for shard, waiting in self._shards.items():
             ends = self._ends.get(shard)
             if (waiting or ends is not None) and all(positions.get(place, 0) >= end for place, end in (ends or {}).items()):
@@ -204,7 +210,9 @@ class CatchingUp:
     def _leave(self, customer: str, error: Exception) -> None:
         """A record cannot be said anew."""
         self._shards[self._store.home(customer)].discard(customer)
-        log.exception("the record of %r cannot be said anew, and consumers keep what they have heard", customer, exc_info=error)
+        self._left += 1
+        if self._left <= TOLD_MAX:
+            log.exception("the record of %r cannot be said anew, and consumers keep what they have heard", customer, exc_info=error)
 
     def _arrive(self, shard: int, write: Write) -> None:
         """A shard has caught up."""
@@ -214,7 +222,11 @@ class CatchingUp:
         write((), work)
         del self._ends[shard]
         left = sum(self._store.home(name) == shard for name in self.heard)
-        log.info("shard %d has caught up; %d customers that were published are not said anew", shard, left)
+        log.log(
+            logging.WARNING if self._left else logging.INFO,
+            "shard %d has caught up; %d customers that were published are not said anew (%d of all shards for an error)",
+            *(shard, left, self._left),
+        )
 
     def _say(self, shard: int, cache: Cache, write: Write, customers: Sequence[str]) -> None:
         work, said = Work.none(), dict[str, Record]()

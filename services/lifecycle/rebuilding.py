@@ -22,6 +22,7 @@ from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.store import Store
+from services.lifecycle.tables import StatusTables
 from services.lifecycle.trace import Step
 from services.lifecycle.views import View, filled
 from services.lifecycle.work import wake_of
@@ -47,10 +48,14 @@ def records(store: Store, policy: Policy, *, limit: int = _PAGE, after: tuple[in
         last = last if shard == begin else ""
         while some := next(store.portions(shard, store.customers_after(shard, last, limit)), ()):
             last = some[-1]
-            found = store.load(shard, some, policy)
-            if any(record.tables > policy.tables.through for record in found.values()):
-                raise BusError(f"a version of {STATUS_TABLE.name} that records of shard {shard} follow is not read yet")
-            yield shard, found
+            yield shard, _known(shard, store.load(shard, some, policy), policy)
+
+
+def _known(shard: int, found: Mapping[str, Record], policy: Policy) -> Mapping[str, Record]:
+    """The records, if the policy knows all that they follow."""
+    if any(record.tables > policy.tables.through for record in found.values()):
+        raise BusError(f"a version of {STATUS_TABLE.name} that records of shard {shard} follow is not read yet")
+    return found
 
 
 def lines(shard: int, found: Mapping[str, Record]) -> Sequence[Line]:
@@ -136,7 +141,7 @@ class Filling:
 
 
 class _RecordsView(ABC):
-    """A table of what records are now (``events.bus.rebuild.View``). ``policy``: by which they are folded, with all that is known.
+    """A table of what records are now (``events.bus.rebuild.View``). ``versions``: of the status table, by which they are folded.
 
     ``records_a_step``: so many are read at once.
     """
@@ -145,9 +150,9 @@ class _RecordsView(ABC):
     tables: tuple[Table, ...]
     doubled = True
 
-    def __init__(self, store: Store, policy: Callable[[], Policy], *, records_a_step: int = RECORDS_A_STEP) -> None:
+    def __init__(self, store: Store, versions: StatusTables, *, records_a_step: int = RECORDS_A_STEP) -> None:
         self.store: Final = store
-        self.policy: Final = policy
+        self.versions: Final = versions
         self.records_a_step: Final = records_a_step
 
     @abstractmethod
@@ -169,7 +174,7 @@ class _Records:
 
     def pieces(self, after: Place | None) -> Iterator[Records]:
         view = self._view
-        return records(view.store, view.policy(), limit=view.records_a_step, after=after or (0, ""))
+        return records(view.store, view.versions.refreshed(), limit=view.records_a_step, after=after or (0, ""))
 
     def write(self, cursor: Cursor, piece: Records) -> tuple[int, Place]:
         self._view.write(cursor, self._table, piece)
@@ -202,7 +207,8 @@ class WakesView(_RecordsView):
         shard, found = piece
         sizes = self.store.sizes(shard, found)
         changed = [name for name, record in found.items() if sizes[name] != record.version]
-        now = {**found, **self.store.load(shard, changed, self.policy())} if changed else found
+        policy = self.versions.policy  # and not what Kafka has: nobody shall wait for that
+        now = {**found, **_known(shard, self.store.load(shard, changed, policy), policy)}
         for name, record in now.items():
             wake = wake_of(record)
             if wake is not None and wakes.unsent(wake, partial(self.store.forwarded, shard)) is not None:

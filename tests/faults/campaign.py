@@ -13,7 +13,7 @@ from services.routing.store import Store as RoutingStore
 from tests.faults import gathering
 from tests.faults.checker import findings
 from tests.faults.copies import Copies
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import LOST_NOTHING, Evidence
 from tests.faults.load import items
 from tests.faults.plan import SERVICES, Fault, Kind, When, plan
 from tests.faults.publisher import Publisher
@@ -48,7 +48,7 @@ class Campaign:
         self._publisher = Publisher(bootstrap, items(seed, time.time_ns, held=self._assignment), seed)
         self._last_pids: dict[str, int] = {}
         self._copies = Copies(site, self.stack, site.data_dir.parent / "copies")
-        self._restored: set[str] = set()
+        self._lost = LOST_NOTHING
 
     def run(self) -> list[str]:
         """Do everything; what is wrong in the end."""
@@ -126,9 +126,9 @@ class Campaign:
         newer = self._copies.make()
         self._load(COPIED_SECONDS)
         assert self.stack.stop() == 0, self.stack.lines[-5:]
+        self._lost = gathering.lost(self.site.open, SERVICES, self._shards(), self._lost)
         self._copies.put_back(older, [target])
         self._copies.put_back(newer, [service for service in SERVICES if service != target])
-        self._restored.update(SERVICES)
 
     def _fill(self, target: str) -> str:
         """A disk is full while there is something to write to it; what was to be seen of that."""
@@ -220,7 +220,7 @@ class Campaign:
                 decisions=list(routing.replay()),
                 letters={name: gathering.buried(self.site.open(name)) for name in SERVICES},
                 answers=answers,
-                restored=frozenset(self._restored),
+                lost=self._lost,
             ), now
         finally:
             lifecycle.close()

@@ -18,6 +18,8 @@ from tests.faults.load import Item
 
 Place = tuple[str, int, int]
 """A record's topic, partition and offset."""
+Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+"""What tells a message from others, wherever it lies."""
 
 
 class Answer(NamedTuple):
@@ -28,13 +30,29 @@ class Answer(NamedTuple):
     body: Mapping[str, Any]
 
 
+class Lost(Struct, frozen=True, kw_only=True):
+    """What was in databases before older ones were put in their place: it may be on the topics, and in no database.
+
+    ``notifications``: of lifecycle. ``letters``: by service. ``replays``: topic, partition and name of those that were promised.
+    ``batches``: the mass changes.
+    """
+
+    notifications: Collection[Content] = frozenset()
+    letters: Mapping[str, Collection[Place]] = {}
+    replays: Collection[tuple[str, int, str]] = frozenset()
+    batches: Collection[str] = frozenset()
+
+
+LOST_NOTHING = Lost()
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """``sent``: the inputs that were acknowledged, each as often as it was. ``partitions``: of each topic keyed by customers.
 
     ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
     ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
-    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database. ``restored``: the services
-    whose database was put back on the way, so that what they had published since the copy is not in it.
+    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database. ``lost``: what was
+    in databases in whose place older ones were put on the way.
     """
 
     sent: Sequence[Item]
@@ -46,7 +64,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     decisions: Sequence[Event] = ()
     letters: Mapping[str, Sequence[Place]] = {}
     answers: Sequence[Answer] = ()
-    restored: Collection[str] = ()
+    lost: Lost = LOST_NOTHING
 
     def facts(self, topic: str) -> list[tuple[Record, Fact]]:
         """The records of a topic that can be read, with what they say, in the order of its partitions."""
@@ -57,9 +75,6 @@ class Evidence(Struct, frozen=True, kw_only=True):
 def place_of(record: Record) -> Place:
     """Where a record lies."""
     return record.topic, record.partition, record.offset
-
-
-Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 
 def content_of(message: Message | Record) -> Content:

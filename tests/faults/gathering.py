@@ -1,10 +1,12 @@
 """Gathers the evidence: topics and answers while everything runs, what only the databases know when it has stopped."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from events.bus import Bus
 from events.bus.database import Database
@@ -12,10 +14,16 @@ from events.record import Message, Record, TopicPartition
 from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.events import FactAccepted
+from services.lifecycle.mass.batches import Batches
 from services.lifecycle.store import Store
-from tests.faults.evidence import Answer, Place
+from tests.faults.evidence import Answer, Lost, Place, content_of
 from tests.faults.load import DAY
 
+BATCHES_MAX: Final = 10_000
+REPLAYS: Final = (
+    "SELECT d.topic, d.part, d.number, a.number FROM letter_act AS a JOIN dead_letter AS d ON d.number = a.letter"
+    " WHERE a.act = 'replayed'"
+)
 READ_SECONDS: Final = 0.1
 SILENT_POLLS_MAX: Final = 300
 GROUPINGS: Final = [None, "status", "stage", "rep", "team", "region", "customer_region", "product", "source", "quarter"]
@@ -90,6 +98,30 @@ def notifications(store: Store) -> list[Message]:
             messages += [message for entry in entries for message in entry.messages]
             after = entries[-1].number
     return messages
+
+
+def lost(opened: Callable[[str], Database], services: Iterable[str], shards: int, before: Lost) -> Lost:
+    """What is in the databases of some services, which are about to be lost, and what was lost before."""
+    found = before
+    for service in services:
+        letters = {*found.letters.get(service, ()), *buried(opened(service))}
+        found = replace(found, letters={**found.letters, service: letters})
+        if service == "lifecycle":
+            with closing(Store(opened(service), shards, code_version="gathering")) as store:
+                found = replace(
+                    found,
+                    notifications={*found.notifications, *map(content_of, notifications(store))},
+                    replays={*found.replays, *replays(store.database)},
+                    batches={*found.batches, *(batch.id for batch in Batches(store.database).newest(BATCHES_MAX))},
+                )
+    return found
+
+
+def replays(database: Database) -> set[tuple[str, int, str]]:
+    """The replays that operators were promised, by topic, partition and name."""
+    with database.read() as cursor:
+        cursor.execute(REPLAYS)
+        return {(topic, part, f"lifecycle/{letter}/{act}") for topic, part, letter, act in cursor.fetchall()}
 
 
 def customers_of(store: Store) -> list[tuple[int, str]]:

@@ -1,9 +1,10 @@
 """``handoff rebuild`` against forecast's own application with its threads, on a memory bus."""
 
 import json
-import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,21 +83,15 @@ def test_a_difference_is_told_with_its_place(handoff: Handoff, forecast: Running
     assert "column owner: in the live view 'eve', made again None" in ended.out
 
 
-def test_ctrl_c_ends_it(handoff: Handoff, forecast: Running, eventually: Callable[..., None]) -> None:
+def test_ctrl_c_ends_it(forecast: Running, eventually: Callable[..., None]) -> None:
     before = forecast.dump()
     forecast.bus.away = True  # so that it waits
-    begun = threading.Event()
-
-    def interrupt() -> None:
-        while not forecast.builder.job("forecast")[0].running:
-            begun.wait(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    watching = threading.Thread(target=interrupt)
-    watching.start()
-    ended = handoff("rebuild", "forecast")
-    watching.join()
-    assert (ended.code, "the live view forecast stays as it is" in ended.err) == (130, True), ended
+    command = [sys.executable, "-m", "handoff", "rebuild", "forecast"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: forecast.builder.job("forecast")[0].running, seconds=60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "the live view forecast stays as it is" in said) == (130, True), said
     forecast.bus.away = False
     eventually(lambda: not forecast.builder.job("forecast")[0].running)
     job, standing = forecast.builder.job("forecast")

@@ -71,7 +71,7 @@ class Lifecycle:
         self.tables = StatusTables(self.bus, self.zone)
         cache = Cache(records_max=50, facts_max=500)
         worker = Inbound(store, self.bus, self.tables, self.counters, cache=cache, clock=self._now)
-        known = self.tables.refreshed
+        known = self.tables
         views = (CustomersView(store, known, records_a_step=2), TracesView(store), WakesView(store, known, records_a_step=2))
         self.builder = Builder(store.ledger, store.database.read, views, worker=instance, transient=TRANSIENT)
         topics = [topic.name for topic in LIFECYCLE_INPUTS]

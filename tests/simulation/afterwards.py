@@ -22,6 +22,7 @@ from services.lifecycle.mass.runner import SOURCE
 from services.lifecycle.rebuilding import WakesView, fill_lists
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
+from tests.faults import gathering
 from tests.faults.evidence import Evidence
 from tests.faults.inputs import facts_of
 from tests.forecast.naive import Naive
@@ -32,10 +33,6 @@ from tests.simulation.world import World
 MOMENTS: Final = 6
 """At so many moments the view is looked at as it was known at others."""
 BATCHES_MAX: Final = 10_000
-REPLAYS: Final = (
-    "SELECT d.topic, d.part, d.number, a.number FROM letter_act AS a JOIN dead_letter AS d ON d.number = a.letter"
-    " WHERE a.act = 'replayed'"
-)
 
 
 def check_mass_changes(world: World, evidence: Evidence) -> Iterator[str]:
@@ -53,20 +50,19 @@ def check_mass_changes(world: World, evidence: Evidence) -> Iterator[str]:
             elif entry.acknowledged and bool(entry.written) != (command in accepted):
                 seen = "has it" if command in accepted else "does not have it"
                 yield f"mass: {batch.id} says of {entry.customer_id} that written is {entry.written}, and the record {seen}"
-    for customer, id in sorted(accepted - known if "lifecycle" not in evidence.restored else ()):
+    for customer, id in sorted((customer, id) for customer, id in accepted - known if id not in evidence.lost.batches):
         yield f"mass: {customer} has a command of {id}, which it is not in"
     database.close()
 
 
 def check_replays(world: World, evidence: Evidence) -> Iterator[str]:
     """Every replay that an operator was promised lies in the log that the letter came from, and no other that is known of does."""
-    rows = world.site.rows("lifecycle", REPLAYS)
-    promised = {(topic, part, f"lifecycle/{letter}/{act}") for topic, part, letter, act in rows}
+    promised = gathering.replays(world.site.open("lifecycle"))
     headers = [(record, dict(record.headers)) for records in evidence.logs.values() for record in records]
     written = {(r.topic, r.partition, said[REPLAY].decode()) for r, said in headers if REPLAY in said and "dl_topic" not in said}
     for name in sorted(promised - written):
         yield f"letters: the replay {name} was promised, and is not there"
-    for name in sorted(written - promised if "lifecycle" not in evidence.restored else ()):
+    for name in sorted((written - promised).difference(evidence.lost.replays)):
         yield f"letters: the replay {name} is there, and nobody asked for it"
 
 
@@ -140,9 +136,9 @@ def _wakes(world: World) -> list[tuple[Any, ...]]:
     try:
         with store.database.read() as cursor:
             other = sets.to_read(cursor, wakes.VIEW).other
-        tables = StatusTables(world.bus, UTC)
-        tables.refresh()
-        filling = WakesView(store, lambda: tables.policy).filling(other)
+        with store.database.begin() as cursor:
+            cursor.execute(f"DELETE FROM {wakes.TABLE.of(other)}")
+        filling = WakesView(store, StatusTables(world.bus, UTC)).filling(other)
         while filling.step(store.database.begin):
             pass
         return sorted(world.site.rows("lifecycle", f"SELECT * FROM {wakes.TABLE.of(other)}"), key=repr)

@@ -23,7 +23,7 @@ class Databases:
 
     def back_up(self, name: str) -> bool:
         """Copy a database, which may be in use; whether there is one to be copied. A later copy takes the place of an earlier."""
-        if not self._file(name).exists():
+        if not self.has(name):
             return False
         copy = self._copy(name)
         copy.unlink(missing_ok=True)
@@ -31,20 +31,22 @@ class Databases:
             source.backup(target)
         return True
 
-    def put_back(self, name: str) -> bool:
-        """Put the copy of a database in its place, which nobody may have open; whether there is one."""
-        if not self._copy(name).exists():
-            return False
-        self.remove(name)
-        self._file(name).write_bytes(self._copy(name).read_bytes())
-        return True
+    def has(self, name: str) -> bool:
+        """Whether there is a file of a database."""
+        return self._file(name).exists()
 
-    def remove(self, name: str) -> bool:
-        """Let a database be lost, which nobody may have open; whether there was one."""
-        lost = self._file(name).exists()
+    def has_copy(self, name: str) -> bool:
+        """Whether it was copied."""
+        return self._copy(name).exists()
+
+    def put_back(self, name: str) -> None:
+        """Put the copy of a database in its place, where nothing is."""
+        self._file(name).write_bytes(self._copy(name).read_bytes())
+
+    def remove(self, name: str) -> None:
+        """Let a database be lost, which nobody may have open."""
         for suffix in SUFFIXES:
             self._folder.joinpath(f"{name}.sqlite{suffix}").unlink(missing_ok=True)
-        return lost
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.sqlite"

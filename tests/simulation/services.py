@@ -131,9 +131,9 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
     works = [loop.turn, change_some]
     office = Office(store.ledger.letters, database.read, Rehearsal(store, tables), transient=TRANSIENT, now=clock)
     views = (
-        CustomersView(store, tables.refreshed, records_a_step=2),
+        CustomersView(store, tables, records_a_step=2),
         TracesView(store),
-        WakesView(store, tables.refreshed, records_a_step=2),
+        WakesView(store, tables, records_a_step=2),
     )
     return Process(
         name=name,

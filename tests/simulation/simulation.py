@@ -103,7 +103,7 @@ def gather(world: World) -> Evidence:
             decisions=list(routing.replay()),
             letters={service: site.rows(service, LETTERS) for service in SERVICES},
             answers=_answers(world),
-            restored=frozenset(world.restored),
+            lost=world.lost,
         )
     finally:
         lifecycle.close()

@@ -21,6 +21,8 @@ from events.topics import TOPICS
 from services.lifecycle import restorations
 from services.lifecycle.mass.runner import NOT_NOW
 from services.lifecycle.store import Store as LifecycleStore
+from tests.faults import gathering
+from tests.faults.evidence import LOST_NOTHING
 from tests.simulation.databases import Databases
 from tests.simulation.outside import Outside
 from tests.simulation.process import Border, Crash, Process, Tell, Unanswered, named
@@ -93,13 +95,13 @@ class Place:
 
 
 class World:
-    """One run. ``now``: in milliseconds. ``wrong``: what the run itself finds. ``restored``: whose databases were put back."""
+    """One run. ``now``: in milliseconds. ``wrong``: what the run itself finds. ``lost``: with databases that were put back."""
 
     def __init__(self, plan: Plan, databases: Databases, *, kinds: Kinds = REAL, tell: Tell = lambda _: None) -> None:
         self.plan: Final = plan
         self.now = BEGIN
         self.wrong: list[str] = []
-        self.restored: set[Service] = set()
+        self.lost = LOST_NOTHING
         self._databases = databases
         self._drift = 0
         self._tell = tell
@@ -289,7 +291,9 @@ class World:
         place.zombies = [each for each in place.zombies if each is not process]
 
     def _restore(self, step: Restore) -> None:
-        """All of a service end; it goes on with an older database, or a new one. Nothing, where it has none."""
+        """All of a service end; it goes on with an older database, or a new one. Nothing, where there is none to go on with."""
+        if not self._databases.has(step.service) or not (step.lost or self._databases.has_copy(step.service)):
+            return
         places = [place for place in self._places.values() if place.service == step.service]
         for process in [process for process in self._made if process.name.startswith(step.service)]:
             process.free()
@@ -297,9 +301,10 @@ class World:
             place.process, place.zombies = None, []
         for member in [(group, name) for place in places if place.last for group, name in place.last.memberships()]:
             self.bus.expire(*member)
-        if not (self._databases.remove(step.service) if step.lost else self._databases.put_back(step.service)):
-            return
-        self.restored.add(step.service)
+        self.lost = gathering.lost(self.site.open, [step.service], self.plan.shape.shards, self.lost)
+        self._databases.remove(step.service)
+        if not step.lost:
+            self._databases.put_back(step.service)
         self._tell(f"the database of {step.service} is {'lost' if step.lost else 'put back as it was copied'}")
         if step.service == "lifecycle":
             self._declare()
