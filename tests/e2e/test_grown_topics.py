@@ -1,6 +1,7 @@
 """Topics that grow on a real Kafka while all services run: whoever has to do with one stops and says so, the others go on."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class Service:
 
     def refuses(self, topic: Topic) -> None:
         """It ends, and says why; and so it does when it is started again."""
-        said = f"{topic.name} has {MORE} partitions, and must have {SHARDS}"
+        said = f"{topic.name} has {MORE} partitions, and must have {topic.partitions(SHARDS)}"
         assert self.process.wait(timeout=60) == 2
         assert self.log.read_text().count(said) == 1
         assert self.start().wait(timeout=60) == 2
@@ -116,4 +117,4 @@ def test_whoever_reads_or_writes_a_topic_that_grows_stops_and_the_others_go_on(
         timeout=60,
     )
     assert done.returncode == 2
-    assert f"has {MORE} partitions, and {SHARDS} are asked for" in done.stderr
+    assert re.search(rf"has {MORE} partitions, and \d are asked for", done.stderr)
