@@ -12,7 +12,7 @@ import pytest
 
 from .demo_process import Demo, environment, nothing_runs, own_ports
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90), pytest.mark.long]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.long]
 
 
 @pytest.mark.parametrize(

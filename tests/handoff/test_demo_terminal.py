@@ -17,12 +17,12 @@ import pytest
 
 from .demo_process import environment, nothing_runs, own_ports
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120), pytest.mark.long]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.long]
 
 LEAVE_SCREEN = "\x1b[?1049l"
 SHOW_CURSOR = "\x1b[?25h"
 CTRL_C = b"\x03"
-SECONDS_MAX = 45.0
+SECONDS_MAX = 100.0
 STARTER = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
