@@ -158,20 +158,23 @@ class Worker(faust.Worker):  # type: ignore[misc]
         try:
             self.execute_from_commandline()
         except SystemExit as end:
-            reason = self.crash_reason
-            if reason is not None:
-                foreseen = isinstance(reason, Fenced | PositionLost)
-                log.error("%s: %s", type(reason).__name__, reason, exc_info=None if foreseen else reason)
-            return UNUSABLE if isinstance(reason, PositionLost) else int(end.code or 0)
+            return self._told(int(end.code or 0))
         return 0
 
+    def _told(self, code: int) -> int:
+        """Say why it ends; the exit code, which is this one where nothing has crashed that has one of its own."""
+        reason = self.crash_reason
+        if reason is not None:
+            foreseen = isinstance(reason, Fenced | PositionLost)
+            log.error("%s: %s", type(reason).__name__, reason, exc_info=None if foreseen else reason)
+        return UNUSABLE if isinstance(reason, PositionLost) else code
+
+    def _end(self) -> None:
+        log.critical("the end hangs: ending the process")
+        os._exit(self._told(EXIT_CODE))
+
     async def stop(self) -> None:
-        deadline = threading.Timer(EXIT_SECONDS_MAX, _end)
+        deadline = threading.Timer(EXIT_SECONDS_MAX, self._end)
         deadline.daemon = True
         deadline.start()
         await super().stop()
-
-
-def _end() -> None:
-    log.critical("the end hangs: ending the process")
-    os._exit(EXIT_CODE)
