@@ -170,7 +170,7 @@ class World:
                 self.bus.slow = step.slow
                 self._tell(f"what is sent {'stays on its way' if step.slow else 'arrives again'}")
             case Backup():
-                if self._databases.back_up(step.service):
+                if self._has_run(step.service) and self._databases.back_up(step.service):
                     self._tell(f"the database of {step.service} is copied")
             case Restore():
                 self._restore(step)
@@ -292,7 +292,8 @@ class World:
 
     def _restore(self, step: Restore) -> None:
         """All of a service end; it goes on with an older database, or a new one. Nothing, where there is none to go on with."""
-        if not self._databases.has(step.service) or not (step.lost or self._databases.has_copy(step.service)):
+        there = self._has_run(step.service) and self._databases.has(step.service)
+        if not there or not (step.lost or self._databases.has_copy(step.service)):
             return
         places = [place for place in self._places.values() if place.service == step.service]
         for process in [process for process in self._made if process.name.startswith(step.service)]:
@@ -308,6 +309,10 @@ class World:
         self._tell(f"the database of {step.service} is {'lost' if step.lost else 'put back as it was copied'}")
         if step.service == "lifecycle":
             self._declare()
+
+    def _has_run(self, service: Service) -> bool:
+        """Whether a process of a service has ever come up, so that its database has tables."""
+        return any(process.name.startswith(service) for process in self._made)
 
     def _declare(self) -> None:
         """As ``handoff restored lifecycle``."""
