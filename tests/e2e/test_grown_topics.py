@@ -44,7 +44,7 @@ class Service:
         }
         if name == "routing":
             self.environment |= {"HANDOFF_RULES": str(folder / "rules.yaml"), "HANDOFF_DIRECTORY": str(folder / "directory.yaml")}
-        self.process = self.start()
+        self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:

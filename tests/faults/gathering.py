@@ -111,15 +111,15 @@ def lost(opened: Callable[[str], Database], services: Iterable[str], shards: int
                 found = replace(
                     found,
                     notifications={*found.notifications, *map(content_of, notifications(store))},
-                    replays={*found.replays, *replays(store.database)},
+                    replays={*found.replays, *replays(opened(service))},
                     batches={*found.batches, *(batch.id for batch in Batches(store.database).newest(BATCHES_MAX))},
                 )
     return found
 
 
 def replays(database: Database) -> set[tuple[str, int, str]]:
-    """The replays that operators were promised, by topic, partition and name."""
-    with database.read() as cursor:
+    """The replays that operators were promised, by topic, partition and name, of lifecycle's database, which is closed then."""
+    with closing(database), database.read() as cursor:
         cursor.execute(REPLAYS)
         return {(topic, part, f"lifecycle/{letter}/{act}") for topic, part, letter, act in cursor.fetchall()}
 

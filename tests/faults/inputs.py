@@ -135,8 +135,9 @@ def _published(service: str, buried: set[Place], evidence: Evidence) -> Iterator
 
 
 def _letter(record: Record, *, numbered: bool) -> object:
-    """What a dead letter says. Its number is that of a row in a database, which may be another one."""
-    return {**dict(record.headers), **({} if numbered else {"dl_number": b""})}, record.key, record.value
+    """What a dead letter says, to the byte. Its number is that of a row in a database, which may be another one."""
+    *said, headers = content_of(record)
+    return said, [each for each in headers if numbered or each[0] != "dl_number"]
 
 
 def _origin(record: Record) -> Place:
