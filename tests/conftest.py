@@ -4,10 +4,12 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from events.bus.kafka import create_topics
 from handoff.broker import EmbeddedKafka
 from tests.ports import free_port
 from tests.postgres import PostgresServer, binaries
@@ -29,6 +31,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A broker of this test session. Tests that stop it start it again; everybody uses topics and groups of their own."""
     with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), free_port=free_port) as broker:
         yield broker
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker of a test's own with the topics by their real names, those keyed by customers as its mark ``partitions`` says."""
+    (shards,) = request.node.get_closest_marker("partitions").args
+    with EmbeddedKafka(tmp_path / "kafka") as running:
+        create_topics(running.bootstrap, shards)
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,14 @@ import httpx2
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from events.bus.kafka import create_topics
 from events.bus.kafka.network import NetworkClient
 from events.topics import ASSIGNMENT, LEAD, LIFECYCLE, REQUEST, Topic
 from handoff.broker import EmbeddedKafka
 from tests.ports import free_port
 from tests.routing.harness import DIRECTORY_YAML, RULES_YAML
 
-pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(400)]
 SHARDS = 3
+pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(400), pytest.mark.partitions(SHARDS)]
 MORE = 5
 SERVICES = ("lifecycle", "routing", "forecast")
 Eventually = Callable[..., None]
@@ -64,13 +63,6 @@ class Service:
         assert self.log.read_text().count(said) == 1
         assert self.start().wait(timeout=60) == 2
         assert self.log.read_text().count(said) == 2
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, SHARDS)
-        yield running
 
 
 @pytest.fixture

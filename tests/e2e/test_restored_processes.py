@@ -16,23 +16,16 @@ from typing import Final
 
 import pytest
 
-from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka import KafkaBus
 from events.record import Message
 from handoff.broker import EmbeddedKafka
 from tests.lifecycle.test_postgres_process import SHARDS, Process, check, heard, story
 from tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(400), pytest.mark.partitions(SHARDS)]
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "recover.md"
 CUSTOMERS: Final = 60
 Eventually = Callable[..., None]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, SHARDS)
-        yield running
 
 
 @pytest.fixture

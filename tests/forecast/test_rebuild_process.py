@@ -10,19 +10,12 @@ import httpx2
 import pytest
 
 from events.bus import Producer
-from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka import KafkaBus
 from handoff.broker import EmbeddedKafka
 from tests.forecast.harness import Forecast, change, image
-from tests.forecast.test_process import FEB, JAN, Process
+from tests.forecast.test_process import FEB, JAN, SHARDS, Process
 
-pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, 3)
-        yield running
+pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(300), pytest.mark.partitions(SHARDS)]
 
 
 @pytest.fixture

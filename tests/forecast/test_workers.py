@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from events.bus import Producer
-from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka import KafkaBus
 from events.record import Message
 from handoff.broker import EmbeddedKafka
 from tests.answers import assert_same_answers
@@ -23,16 +23,9 @@ from tests.forecast.harness import Forecast, change, image
 from tests.forecast.test_process import FEB, JAN, Process
 from tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.long, pytest.mark.timeout(240)]
-PARTITIONS = 6
+SHARDS = 6
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.long, pytest.mark.timeout(240), pytest.mark.partitions(SHARDS)]
 Worker = Callable[[str], Process]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, PARTITIONS)
-        yield running
 
 
 @pytest.fixture
@@ -42,7 +35,7 @@ def worker(tmp_path: Path, broker: EmbeddedKafka, postgres: PostgresServer) -> I
     made: list[Process] = []
 
     def make(name: str) -> Process:
-        made.append(Process(tmp_path / name, KAFKA=broker.bootstrap, DATABASE=url, INSTANCE=name, PARTITIONS=PARTITIONS))
+        made.append(Process(tmp_path / name, KAFKA=broker.bootstrap, DATABASE=url, INSTANCE=name, PARTITIONS=SHARDS))
         return made[-1]
 
     yield make

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from events.bus.database import open_database
-from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka import KafkaBus
 from events.codec import encode
 from events.facts import LeadCreated
 from events.record import Message, Record, TopicPartition
@@ -25,7 +25,7 @@ from handoff.broker import EmbeddedKafka
 from tests.lifecycle.test_postgres_process import SHARDS, Process
 from tests.ports import free_ports
 
-pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.partitions(SHARDS)]
 
 JUNK = b"\xff\x00{not json"
 FAULT = (
@@ -38,13 +38,6 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, SHARDS)
-        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from events.bus.kafka import KafkaBus, create_topics
+from events.bus.kafka import KafkaBus
 from events.bus.partitioner import murmur2
 from events.codec import encode
 from events.facts import OwnerSet
@@ -24,17 +24,10 @@ from tests.answers import assert_same_answers
 from tests.lifecycle.test_postgres_process import SHARDS, Process, check, heard, story
 from tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.long, pytest.mark.timeout(300), pytest.mark.partitions(SHARDS)]
 Worker = Callable[[str], Process]
 CUSTOMERS = 100
 """Of each part of the story."""
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka") as running:
-        create_topics(running.bootstrap, SHARDS)
-        yield running
 
 
 @pytest.fixture
