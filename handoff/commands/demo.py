@@ -66,11 +66,12 @@ def demo(
     )
     console = _output()
     year = _year(until)
-    with ending_by_interrupt(), Narrator(console) as narrator:
+    with ending_by_interrupt() as heed, Narrator(console) as narrator:
         voice = Voice(narrator)
         try:
             make_anew(settings.data_dir)
-            Show(console, voice, settings, year, seed=seed, leads=leads, seconds=0 if fast else seconds).run(ends=ends)
+            show = Show(console, voice, settings, year, seed=seed, leads=leads, seconds=0 if fast else seconds, heed=heed)
+            show.run(ends=ends)
         except KeyboardInterrupt:
             voice.rest()
             voice.say("Everything is stopped.")

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -42,10 +42,10 @@ def up(
     for strange in unknown(os.environ):
         complain(f"warning: {strange}")
     refuse_demo(settings.data_dir)
-    with ending_by_interrupt(), Narrator(out()) as narrator:
+    with ending_by_interrupt() as heed, Narrator(out()) as narrator:
         voice = Voice(narrator)
         try:
-            with Stack(settings, voice) as stack:
+            with Stack(settings, voice, heed=heed) as stack:
                 voice.rest()
                 introduce(stack, voice)
                 stack.run()
@@ -67,23 +67,32 @@ def introduce(stack: Stack, voice: Voice) -> None:
 
 
 @contextmanager
-def ending_by_interrupt() -> Iterator[None]:
+def ending_by_interrupt() -> Iterator[Callable[[], None]]:
     """SIGTERM and SIGHUP act as Ctrl-C does: once. While everything is being stopped, more of them change nothing.
 
-    A hangup that is ignored already (``nohup``) stays so.
+    A hangup that is ignored already (``nohup``) stays so. What it gives is to be called again and again by what goes on until it
+    is interrupted, and raises ``KeyboardInterrupt`` again where the first one came to nothing: Python drops what is
+    raised in the midst of a finaliser or a callback of the garbage collector.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
+    asked = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    def heed() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
-        yield
+        yield heed
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

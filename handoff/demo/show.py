@@ -52,10 +52,19 @@ class Announcer:
 
 
 class Show:
-    """One demo: of about so many leads, in so many seconds (0 as fast as it goes)."""
+    """One demo: of about so many leads, in so many seconds (0 as fast as it goes). ``heed``: as of :class:`handoff.stack.Stack`."""
 
     def __init__(
-        self, console: Console, voice: Voice, settings: DemoSettings, year: Year, *, seed: int, leads: int, seconds: float
+        self,
+        console: Console,
+        voice: Voice,
+        settings: DemoSettings,
+        year: Year,
+        *,
+        seed: int,
+        leads: int,
+        seconds: float,
+        heed: Callable[[], None],
     ) -> None:
         self._console = console
         self._voice = voice
@@ -65,10 +74,11 @@ class Show:
         self._seed = seed
         self._leads = leads
         self._seconds = seconds
+        self._heed = heed
 
     def run(self, *, ends: bool) -> None:
         """Start everything, and play the year. ``ends``: that is the end; else everything is kept running until Ctrl-C."""
-        with Stack(self._settings, self._announcer, log_time=False) as stack:
+        with Stack(self._settings, self._announcer, log_time=False, heed=self._heed) as stack:
             self._voice.rest()
             if not self._drawn:
                 self._introduce(stack)

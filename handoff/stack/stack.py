@@ -6,11 +6,10 @@ ends them too, through their leashes (:mod:`handoff.broker.leash`).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from textwrap import indent
-from threading import Event
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -45,16 +44,24 @@ class Stack:
     """Everything that Handoff needs on one machine; a context manager.
 
     ``log_time`` False: topics for simulated time (:func:`events.bus.kafka.create_topics`). ``run``: what is started in place of
-    the three services. Raises ``CommandError`` for what is in the way, and for what cannot be kept alive.
+    the three services. ``heed``: called again and again, and may raise what ends everything. Raises ``CommandError`` for
+    what is in the way, and for what cannot be kept alive.
     """
 
     def __init__(
-        self, settings: Settings, report: Reporter, *, log_time: bool = True, run: Sequence[Program] | None = None
+        self,
+        settings: Settings,
+        report: Reporter,
+        *,
+        log_time: bool = True,
+        run: Sequence[Program] | None = None,
+        heed: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.data_dir = settings.data_dir.absolute()
         self.programs = programs(settings, SERVICES) if run is None else tuple(run)
         self._report = report
+        self._heed = heed
         self._log_time = log_time
         self._broker: EmbeddedKafka | None = None
         self._kafka: Keeper | None = None
@@ -85,14 +92,15 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._held.close()
 
-    def run(self, stopped: Event | None = None) -> None:
-        """Keep everything running until the event is set; without one, until an exception."""
-        stopped = stopped or Event()
-        while not stopped.wait(LOOK_SECONDS):
+    def run(self) -> None:
+        """Keep everything running until an exception."""
+        while True:
+            time.sleep(LOOK_SECONDS)
             self.tend()
 
     def tend(self) -> None:
         """Look at every process once, and start again what has died. Raises ``CommandError`` when one dies too often."""
+        self._heed()
         now = time.monotonic()
         if self._kafka and self._broker:
             ran = self._broker.running
@@ -123,6 +131,7 @@ class Stack:
         self._broker = EmbeddedKafka(
             self.data_dir / "kafka",
             self.settings.kafka_port,
+            lasting=True,
             on_progress=lambda text: self._report.step(f"Kafka: {text}"),
         )
         self._report.step("Kafka: starting")

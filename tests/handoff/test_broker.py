@@ -15,7 +15,7 @@ from kafka.admin import NewTopic
 
 from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, prepare
-from handoff.broker.embedded import new_cluster_id
+from handoff.broker.embedded import QUICK, new_cluster_id
 from handoff.broker.java import find_java
 
 pytestmark = pytest.mark.kafka
@@ -150,6 +150,13 @@ def test_a_new_directory_belongs_to_the_cluster_that_is_named(tmp_path: Path) ->
 def test_it_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
     with EmbeddedKafka(tmp_path, environment={**os.environ, "JAVA_TOOL_OPTIONS": "-Dhandoff.told=so"}) as kafka:
         assert "Picked up JAVA_TOOL_OPTIONS: -Dhandoff.told=so" in kafka.log_file.read_text()
+
+
+def test_one_that_lasts_is_compiled_for_it(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path, lasting=True) as lasting:
+        assert QUICK not in command_line(lasting.pid)
+    with EmbeddedKafka(tmp_path) as brief:  # on the same directory
+        assert QUICK in command_line(brief.pid)
 
 
 def test_a_prepared_machine_starts_from_the_archive(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from handoff.broker import EmbeddedKafka
 from handoff.broker.ports import HOST
+from handoff.commands.up import ending_by_interrupt
 from handoff.errors import NOT_WELL, USAGE, CommandError
 from handoff.settings import load
 from handoff.stack import Program, Stack
@@ -64,8 +66,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
 def stack(broker: EmbeddedKafka, tmp_path: Path) -> Callable[..., Stack]:
     """Makes a stack of these programs on the cluster of this module."""
 
-    def make(*run: Program, told: Told | None = None) -> Stack:
-        return Stack(load(kafka=broker.bootstrap, data_dir=tmp_path), told or Told(), run=run)
+    def make(*run: Program, told: Told | None = None, heed: Callable[[], None] = lambda: None) -> Stack:
+        return Stack(load(kafka=broker.bootstrap, data_dir=tmp_path), told or Told(), run=run, heed=heed)
 
     return make
 
@@ -95,6 +97,16 @@ def alive(pid: int) -> bool:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_an_interrupt_that_was_swallowed_ends_it_all_the_same(stack: Callable[..., Stack], tmp_path: Path) -> None:
+    with ending_by_interrupt() as heed, stack(ready(tmp_path), heed=heed) as running:
+        running.tend()
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)  # more of them change nothing
+        with pytest.raises(KeyboardInterrupt):
+            running.run()
 
 
 def test_everything_is_ready_inside_and_gone_after(stack: Callable[..., Stack], tmp_path: Path) -> None:
