@@ -15,8 +15,9 @@ FIRST_MINUTES: Final = 5
 WHAT: Final = """\
 What a service holds must not depend on how long it has run. `make soak` starts what `handoff up` starts (Kafka, three services
 on SQLite) and publishes leads, opportunities, quotes, orders, activities and commands at a steady rate: about new customers all the
-time, some twice, late, in the wrong partition, or such that nobody can read them. It looks at everything every five seconds. At the
-end all facts are read back from Kafka, folded plainly, and held against what forecast answers.
+time, some twice, late, in the wrong partition, or such that nobody can read them. Nine of ten facts are told when they happen, as
+a company's are; the tenth happened up to 300 days ago, so its record is folded again from there. It looks at everything every five
+seconds. At the end all facts are read back from Kafka, folded plainly, and held against what forecast answers.
 """
 HOW: Final = """\
 The first half is the warm-up: caches fill (`HANDOFF_CACHE_RECORDS`, `HANDOFF_CACHE_FACTS`), Java's heap and the write-ahead
@@ -54,7 +55,7 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield HOW
     yield from _table(judged, trends=True)
     yield "\n## What grows, and may\n"
-    yield "Stores grow with what is stored, and answers over all of it take longer.\n"
+    yield "Stores grow with what is stored, answers over all of it take longer, and Kafka holds the segments of its log open.\n"
     yield f"| figure | after {FIRST_MINUTES} minutes | at the end |"
     yield "|---|---:|---:|"
     for each in series(found):

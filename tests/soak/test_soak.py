@@ -11,7 +11,7 @@ import pytest
 from events.bus.partitioner import murmur2
 from events.record import Record
 from tests.soak.__main__ import main
-from tests.soak.flat import MEMORY, Rule, Series, judge, slope, verdicts
+from tests.soak.flat import MEMORY, Rule, Series, judge, series, slope, verdicts
 from tests.soak.page import page
 from tests.soak.plot import picture
 from tests.soak.recount import SPOILED, compared, present
@@ -42,11 +42,12 @@ def sample(minute: int, rising: dict[str, float]) -> dict[str, Any]:
         "seconds": minute * 60.0,
         "sent": minute * 30_000,
         "load_average": 1.0,
+        "log_handles": 10 + 4 * minute,
         "processes": {
             name: {
                 "resident_mib": 120.0,
                 "anonymous_mib": 100.0 + minute * rise + (40.0 if minute % 7 == 0 else 0.0),
-                "handles": 30,
+                "handles": 30 + (10 + 4 * minute if name == "kafka" else 0),
                 "threads": 9,
                 "cpu_seconds": minute * 3.0,
             }
@@ -81,6 +82,12 @@ def test_what_does_not_rise_is_flat_however_it_is_disturbed() -> None:
 def test_a_leak_of_a_service_is_told_with_its_name() -> None:
     assert not_kept(run(routing=0.3)) == ["memory, routing"], "18 MiB in an hour"
     assert not_kept(run(routing=0.1)) == [], "6 MiB in an hour"
+
+
+def test_what_kafka_holds_open_of_its_log_grows_with_it() -> None:
+    found = {each.name: [value for _, value in each.points] for each in series(run())}
+    assert set(found["handles, kafka"]) == {30}
+    assert found["files of its log that kafka holds open"] == [10 + 4 * minute for minute in range(MINUTES)]
 
 
 def test_the_first_half_is_the_warm_up() -> None:

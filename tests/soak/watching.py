@@ -6,6 +6,7 @@ the kernel takes back when it needs them (Kafka maps its indexes). As Linux tell
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ class Watch:
             "sent": sent,
             "load_average": os.getloadavg()[0],
             "processes": {name: self._process(name) for name in PROCESSES},
+            "log_handles": self._log_handles(),
             "services": {name: self._service(name) for name in SERVICES},
             "disk_mib": self._disk(),
         }
@@ -51,6 +53,13 @@ class Watch:
             return process(self._stack.pid(name))
         except (OSError, ValueError):  # it has just died: the end tells how often that was
             return None
+
+    def _log_handles(self) -> int:
+        """How many files of its own log Kafka holds open: as many as there are segments, times two."""
+        try:
+            return handles_within(self._stack.pid("kafka"), self._stack.data_dir / "kafka")
+        except (OSError, ValueError):
+            return 0
 
     def _service(self, name: str) -> dict[str, Any] | None:
         try:
@@ -100,6 +109,15 @@ def process(pid: int) -> dict[str, float]:
         "threads": int(said["Threads"]),
         "cpu_seconds": (int(times[11]) + int(times[12])) / TICKS_PER_SECOND,
     }
+
+
+def handles_within(pid: int, folder: Path) -> int:
+    """How many of a process's open files lie in a folder."""
+    found = 0
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed in between
+            found += handle.readlink().is_relative_to(folder)
+    return found
 
 
 def size(file: Path) -> int:
