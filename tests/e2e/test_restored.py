@@ -3,8 +3,6 @@
 Each story is told twice, to a company whose databases are put back on the way, and to one whose are not.
 """
 
-import shutil
-import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from decimal import Decimal
@@ -33,6 +31,7 @@ from events.facts import (
 )
 from events.values import Price
 from services.lifecycle import restorations
+from tests import sqlite_files
 from tests.e2e.test_story import Company
 from tests.lifecycle.harness import SHARDS
 
@@ -44,12 +43,16 @@ COLUMNS = {
 }
 
 
-def backup(company: Company, folder: Path, service: str) -> None:
-    """A copy of a file while its service runs; the later one replaces the earlier."""
-    path = folder / f"{service}.sqlite"
-    (folder / f"{service}.copy").unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(folder / f"{service}.copy")) as target:
-        source.backup(target)
+def file_of(folder: Path, service: str) -> Path:
+    return folder / f"{service}.sqlite"
+
+
+def copy_of(folder: Path, service: str) -> Path:
+    return folder / f"{service}.copy"
+
+
+def back_up(folder: Path, service: str) -> None:
+    sqlite_files.back_up(file_of(folder, service), copy_of(folder, service))
 
 
 def put_back(company: Company, folder: Path, service: str) -> None:
@@ -58,9 +61,7 @@ def put_back(company: Company, folder: Path, service: str) -> None:
     for store in running.stores:
         store.close()
     running.stores.clear()
-    for suffix in ("-wal", "-shm"):
-        (folder / f"{service}.sqlite{suffix}").unlink(missing_ok=True)
-    shutil.copyfile(folder / f"{service}.copy", folder / f"{service}.sqlite")
+    sqlite_files.put_back(copy_of(folder, service), file_of(folder, service))
     running.crash()
     if service == "routing":
         running.reference.refresh()
@@ -117,10 +118,10 @@ def tell(company: Company, folder: Path, story: list[Any], *, disturbed: bool) -
         if what == "backup":
             if disturbed:
                 for service in details:
-                    backup(company, folder, service)
+                    back_up(folder, service)
         elif what == "restore":
             if disturbed:
-                restored = [service for service in sorted(details) if (folder / f"{service}.copy").exists()]
+                restored = [service for service in sorted(details) if copy_of(folder, service).exists()]
                 for service in restored:
                     put_back(company, folder, service)
                 if "lifecycle" in restored:
@@ -210,7 +211,7 @@ def test_what_was_undeclared_is_refused(tmp_path: Path) -> None:
     with closing(Company(tmp_path)) as company:
         happens(company, 0, "crm.lead.created.v1", "a")
         company.settle()
-        backup(company, tmp_path, "lifecycle")
+        back_up(tmp_path, "lifecycle")
         happens(company, 1, "crm.opportunity.created.v1", "a")
         company.settle()
         put_back(company, tmp_path, "lifecycle")

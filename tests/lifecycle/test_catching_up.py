@@ -1,8 +1,5 @@
 """An older database beside a newer log: noticed before anything new is numbered, and made good where it is meant."""
 
-import shutil
-import sqlite3
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +19,7 @@ from events.values import Money, Price
 from services.lifecycle import catching_up, restorations
 from services.lifecycle.domain.record import Accepted, Record
 from services.lifecycle.domain.restated import Heard, restated
+from tests import sqlite_files
 from tests.lifecycle.harness import SHARDS, Lifecycle
 from tests.lifecycle.test_exactly_once import as_consumed, as_folded, check, play, steps
 from tests.postgres import PostgresServer
@@ -30,8 +28,7 @@ from tests.postgres import PostgresServer
 def backup(lifecycle: Lifecycle, folder: Path) -> Path:
     """A copy of the database as it is, while the worker runs."""
     copy = folder / "copy.sqlite"
-    with closing(sqlite3.connect(lifecycle.path)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    sqlite_files.back_up(lifecycle.path, copy)
     return copy
 
 
@@ -40,9 +37,7 @@ def restore(lifecycle: Lifecycle, copy: Path) -> None:
     for store in lifecycle.stores:
         store.close()
     lifecycle.stores.clear()
-    for suffix in ("-wal", "-shm"):
-        lifecycle.path.with_name(lifecycle.path.name + suffix).unlink(missing_ok=True)
-    shutil.copyfile(copy, lifecycle.path)
+    sqlite_files.put_back(copy, lifecycle.path)
     lifecycle.crash()
 
 

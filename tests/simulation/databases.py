@@ -1,13 +1,9 @@
 """The databases of a run, by name: opened, copied while they are in use, and put back as operators do it."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 from events.bus.database import SQLITE, Database, open_database
-
-SUFFIXES: Final = ("", "-wal", "-shm")
+from tests import sqlite_files
 
 
 class Databases:
@@ -25,10 +21,7 @@ class Databases:
         """Copy a database, which may be in use; whether there is one to be copied. A later copy takes the place of an earlier."""
         if not self.has(name):
             return False
-        copy = self._copy(name)
-        copy.unlink(missing_ok=True)
-        with closing(sqlite3.connect(self._file(name))) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
+        sqlite_files.back_up(self._file(name), self._copy(name))
         return True
 
     def has(self, name: str) -> bool:
@@ -40,13 +33,12 @@ class Databases:
         return self._copy(name).exists()
 
     def put_back(self, name: str) -> None:
-        """Put the copy of a database in its place, where nothing is."""
-        self._file(name).write_bytes(self._copy(name).read_bytes())
+        """Put the copy of a database in its place, which nobody may have open."""
+        sqlite_files.put_back(self._copy(name), self._file(name))
 
     def remove(self, name: str) -> None:
         """Let a database be lost, which nobody may have open."""
-        for suffix in SUFFIXES:
-            self._folder.joinpath(f"{name}.sqlite{suffix}").unlink(missing_ok=True)
+        sqlite_files.remove(self._file(name))
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.sqlite"

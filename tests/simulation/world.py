@@ -303,8 +303,9 @@ class World:
         for member in [(group, name) for place in places if place.last for group, name in place.last.memberships()]:
             self.bus.expire(*member)
         self.lost = gathering.lost(self.site.open, [step.service], self.plan.shape.shards, self.lost)
-        self._databases.remove(step.service)
-        if not step.lost:
+        if step.lost:
+            self._databases.remove(step.service)
+        else:
             self._databases.put_back(step.service)
         self._tell(f"the database of {step.service} is {'lost' if step.lost else 'put back as it was copied'}")
         if step.service == "lifecycle":
