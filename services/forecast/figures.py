@@ -8,7 +8,6 @@ Python, whose integers have no end.
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from operator import add
 from typing import Any, Final, NamedTuple
 
 from events.bus.cursor import Cursor
@@ -24,8 +23,6 @@ _CHUNK: Final = 250
 _STANDING: Final = "SELECT (SELECT coalesce(sum(next), 0) FROM position), live, generation FROM view_set WHERE name = ?"
 _AMOUNTS: Final = ("amount", "worst", "likely", "upside")
 
-_KEYS: Final = 5
-"""So many fields of a segment say which it is; the others are added up."""
 QUESTIONS_MAX: Final = 64
 """Answers to so many questions are kept, until the next record comes."""
 SEGMENTS_MAX: Final = 100_000
@@ -41,7 +38,11 @@ GROUP_COLUMNS: Final = {
     "product": "product",
     "source": "source",
 }
-"""By which column deals are grouped; team and region are found by the owner, a quarter by the day, a stage by the customer."""
+"""By which column deals are grouped; team and region are found by the owner, a quarter by the day, a stage in its own history."""
+_STAGE: Final = (
+    f"(SELECT stage FROM status_history{{set}} AS told WHERE told.customer_id = deal_history{{set}}.customer_id AND {IN_FORCE})"
+)
+"""The stage of a deal's customer at the moment: looked up for each deal, so that nobody holds those of all customers."""
 
 
 class Listed(NamedTuple):
@@ -90,7 +91,7 @@ class Figures:
 
         With a period, categories are added up too, and one day stands for all that lie in it, another for all that do not.
         """
-        keys = {"key": "customer_id" if by == STAGE else GROUP_COLUMNS.get(by or "")}
+        keys = {"key": self._column(by)}
         keys |= {"state": "state", "currency": "currency", "probability": "probability", "day": "day" if by == "quarter" else None}
         if period is not None:
             keys["day"] = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
@@ -104,39 +105,27 @@ class Figures:
             f" FROM {deals} GROUP BY {', '.join(grouped)}"
         )
         parameters = {**moment._asdict(), **(period._asdict() if period else {})}
-        if by != STAGE:
-            return [Segment(*row[:7], *_joined(row[7:])) for row in self._rows(query, parameters)]
-        stages = self.stages(moment)
-        found: dict[tuple[Any, ...], Segment] = {}
-        self._cursor.execute(query, parameters)
-        while (row := self._cursor.fetchone()) is not None:  # there is one for each customer and more: not a list of them, too
-            segment = Segment(stages.get(row[0]), *row[1:7], *_joined(row[7:]))
-            before = found.get(segment[:_KEYS])
-            found[segment[:_KEYS]] = segment if before is None else _added(before, segment)
-        return list(found.values())
-
-    def stages(self, moment: Moment) -> dict[str, str]:
-        """The stage of every customer's record at a moment."""
-        rows = self._rows(f"SELECT * FROM {sliced(f'status_history{self._set}', 'customer_id, stage', moment)}", moment._asdict())
-        return dict(rows)
+        return [Segment(*row[:7], *_joined(row[7:])) for row in self._rows(query, parameters)]
 
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""
-        column = GROUP_COLUMNS.get(by or "", "NULL")
         query = (
-            f"SELECT customer_id, deal_id, {column}, close_date, closed_at, {', '.join(Deal._fields)} FROM deal_history{self._set}"
+            f"SELECT customer_id, deal_id, {self._column(by) or 'NULL'}, close_date, closed_at, {', '.join(Deal._fields)}"
+            f" FROM deal_history{self._set}"
             f" WHERE (customer_id, deal_id) > (:customer_id, :deal_id) AND {IN_FORCE} ORDER BY customer_id, deal_id LIMIT {_CHUNK}"
         )
-        stages = self.stages(moment) if by == STAGE else {}
         while True:  # chunk by chunk, so that whoever stops early leaves no open statement behind
             parameters = {**moment._asdict(), "customer_id": after[0], "deal_id": after[1]}
             rows = self._rows(query, parameters)
             for customer_id, deal_id, group, close_date, closed_at, *columns in rows:
-                found = stages.get(customer_id) if by == STAGE else group
-                yield Listed(customer_id, deal_id, Deal(*columns), close_date, closed_at, found)
+                yield Listed(customer_id, deal_id, Deal(*columns), close_date, closed_at, group)
             if len(rows) < _CHUNK:
                 return
             after = rows[-1][:2]
+
+    def _column(self, by: str | None) -> str | None:
+        """What deals are grouped by, as a column of a deal's row."""
+        return _STAGE.format(set=self._set) if by == STAGE else GROUP_COLUMNS.get(by or "")
 
     def history(self, customer_id: str, deal_id: str, known_at: int) -> list[tuple[int, int, int, str]]:
         """A deal's states as known at an instant: valid_from, valid_to, recorded_from, image."""
@@ -150,11 +139,6 @@ class Figures:
 def _joined(halves: tuple[Any, ...]) -> Iterator[int]:
     for high, low in zip(halves[::2], halves[1::2], strict=True):
         yield ((high or 0) << _HALF) + (low or 0)
-
-
-def _added(one: Segment, other: Segment) -> Segment:
-    """Two segments with the same keys as one."""
-    return Segment(*one[:_KEYS], *map(add, one[_KEYS:], other[_KEYS:]))
 
 
 class Segments:

@@ -193,7 +193,8 @@ def assert_equal(forecast: Forecast, published: Sequence[Published]) -> None:
             figures = Figures(cursor)
             listed = {(each.customer_id, each.deal_id): each.deal for each in figures.deals(moment, None, ("", ""))}
             assert listed == {key: deal_of(held, forecast.settings.zone) for key, held in expected.items()}
-            assert figures.stages(moment) == naive.stages(*moment)
+            stages = {(each.customer_id, each.deal_id): each.group for each in figures.deals(moment, "stage", ("", ""))}
+            assert stages == {key: naive.stages(*moment).get(key[0]) for key in expected}
             pipeline = summarize(segments.of(figures, moment, by), DOLLARS, None)
             assert pipeline.totals.open.amount == sum(_amount(held) for held in expected.values() if held.state == "open")
             found = summarize(segments.of(figures, moment, by, PERIOD), QUESTION, lambda each: each.group)
