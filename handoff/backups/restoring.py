@@ -26,6 +26,7 @@ def restore(
 ) -> Sequence[Path]:
     """Put the files of some services back. ``aside``: the name of a folder for those that are there, None to refuse then.
 
+    Where there is such a folder already, the new one has a number at its end.
     Answers with the files that were moved there. Raises ``CommandError``, before anything is changed.
     """
     copies = _wanted(manifest, services)
@@ -46,6 +47,9 @@ def restore(
         for service, file in ready.items():
             file.rename(file_of(data_dir, service))
     except (OSError, sqlite3.Error) as error:
+        for service in copies:
+            with suppress(OSError):
+                _ready(file_of(data_dir, service)).unlink()
         raise CommandError(f"the backup was not put back ({error}): try again; what was there is kept") from error
     return moved
 
@@ -86,7 +90,7 @@ def refuse_in_use(file: Path) -> None:
 
 def _beside(copy: Path, file: Path, service: ServiceName, shards: int) -> Path:
     """The file as it will be, under another name."""
-    ready = file.with_name(f"{file.name}.restoring")
+    ready = _ready(file)
     with suppress(FileNotFoundError):
         ready.unlink()
     shutil.copyfile(copy, ready)
@@ -98,6 +102,10 @@ def _beside(copy: Path, file: Path, service: ServiceName, shards: int) -> Path:
     return ready
 
 
+def _ready(file: Path) -> Path:
+    return file.with_name(f"{file.name}.restoring")
+
+
 def declare(database: sqlite3.Connection, shards: int) -> None:
     """Say in lifecycle's file that it was restored, whichever version of Handoff wrote it."""
     cursor = database.cursor()
@@ -107,7 +115,7 @@ def declare(database: sqlite3.Connection, shards: int) -> None:
 
 
 def _set_aside(files: Sequence[Path], folder: Path) -> Sequence[Path]:
-    folder.mkdir()
+    folder = _made(folder)
     moved = []
     for file in files:
         for suffix in SUFFIXES:
@@ -115,3 +123,16 @@ def _set_aside(files: Sequence[Path], folder: Path) -> Sequence[Path]:
             if old.exists():
                 moved.append(old.rename(folder / old.name))
     return moved
+
+
+def _made(folder: Path) -> Path:
+    """The folder, or one with a number where it is there already: another restore of the same second has made it."""
+    fresh, number = folder, 1
+    while True:
+        try:
+            fresh.mkdir()
+        except FileExistsError:
+            number += 1
+            fresh = folder.with_name(f"{folder.name}.{number}")
+        else:
+            return fresh

@@ -17,7 +17,11 @@ import pytest
 
 from events.bus import PositionLost
 from events.facts import LeadCreated, LeadUpdated
+from handoff.backups.making import make
 from handoff.backups.manifest import FILE
+from handoff.backups.restoring import restore
+from handoff.errors import CommandError
+from handoff.settings import SERVICES
 from services.forecast.store import Store as ForecastStore
 from services.routing.store import Store as RoutingStore
 from tests.lifecycle.harness import SHARDS, Lifecycle
@@ -160,6 +164,26 @@ def test_one_service_alone_is_restored(handoff: Run, lifecycle: Lifecycle, data_
     assert rows(data_dir / "routing.sqlite", "SELECT count(*) FROM desk_events") == [(0,)]
     assert "--only" in handoff("restore", "--help").out
     assert handoff("restore", str(tmp_path / "copy"), "--only", "desk").code == 2
+
+
+def test_restores_of_the_same_second_keep_what_each_replaced(lifecycle: Lifecycle, data_dir: Path, tmp_path: Path) -> None:
+    stop(lifecycle)
+    copy = tmp_path / "copy"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    kept = [restore(copy, found, data_dir, [service], SHARDS, aside="replaced") for service in SERVICES]
+    names = ("replaced", "replaced.2", "replaced.3")
+    assert kept == [[data_dir / name / f"{service}.sqlite"] for name, service in zip(names, SERVICES, strict=True)]
+
+
+def test_a_restore_that_fails_leaves_nothing_behind(lifecycle: Lifecycle, data_dir: Path, tmp_path: Path) -> None:
+    stop(lifecycle)
+    copy = tmp_path / "copy"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    (before,) = rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer")
+    with pytest.raises(CommandError, match="the backup was not put back"):
+        restore(copy, found, data_dir, [], SHARDS, aside="no/such/place")
+    assert {path.name for path in data_dir.iterdir()} == {f"{name}.sqlite" for name in SERVICES}
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [before]
 
 
 def test_what_is_no_backup_is_refused_before_anything_is_touched(
