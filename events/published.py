@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from events.facts import Attributes, Category, Contact, Count, Data, SourceKind, Split, Stage
-from events.values import Country, Currency, DerivedId, Id, Instant, Money, Percent, Price, Text
+from events.values import Country, Currency, DerivedId, Id, Instant, Money, Percent, Price, Text, check_instant
 
 Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
@@ -108,6 +108,9 @@ class Published(Data, frozen=True, kw_only=True, omit_defaults=True):
     version: Number
     recorded_at: Instant
     cause: Cause
+
+    def __post_init__(self) -> None:
+        check_instant("recorded_at", self.recorded_at, 0)
 
 
 class StatusChanged(Published, frozen=True, kw_only=True, omit_defaults=True):
@@ -307,6 +310,10 @@ class HandoffProgressed(Published, frozen=True, kw_only=True, omit_defaults=True
     reason: Text | None = None
     at: Instant
     withdrawn: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_instant("at", self.at)
 
 
 class CommandRefused(Published, frozen=True, kw_only=True, omit_defaults=True):

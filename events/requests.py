@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from events.facts import Contact, Data
 from events.published import Cause, Status
-from events.values import DerivedId, Id, Instant, Text, parse_instant
+from events.values import DerivedId, Id, Instant, Text, check_instant
 
 
 class ConditionTrace(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,7 +63,7 @@ class Request(Data, frozen=True, kw_only=True, omit_defaults=True):
     cause: Cause
 
     def __post_init__(self) -> None:
-        parse_instant(self.recorded_at)
+        check_instant("recorded_at", self.recorded_at, 0)
 
     @property
     def request_id(self) -> str:
@@ -125,3 +125,7 @@ class ProgressReported(Request, frozen=True, kw_only=True, omit_defaults=True):
     progress: Literal["accepted", "rejected", "touched"]
     reason: Text | None = None
     at: Instant
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_instant("at", self.at)

@@ -202,6 +202,16 @@ def parse_instant(text: str) -> int:
 
 
 @lru_cache(maxsize=1024)
+def check_instant(field: str, text: str, earliest: int = INSTANT_MIN) -> None:
+    """Raise a :class:`FieldError` where a field of a struct is no instant, or an earlier one."""
+    try:
+        instant = parse_instant(text)
+    except ValueError as error:
+        raise FieldError(field, str(error)) from None
+    if instant < earliest:
+        raise FieldError(field, f"{text} is before {format_instant(earliest)}")
+
+
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with as many decimals as needed: the one spelling in which Handoff writes an instant."""
     seconds, fraction = divmod(instant, NANOSECONDS)

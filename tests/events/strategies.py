@@ -32,6 +32,8 @@ YEAR_2026 = 1_767_225_600 * NANOSECONDS
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200).filter(str.strip)
 instants = st.integers(INSTANT_MIN, INSTANT_MAX)
+recorded = st.integers(0, INSTANT_MAX)
+"""What a log can stamp."""
 dates = st.dates(date(1678, 1, 1), date(2261, 12, 31))
 
 
@@ -139,7 +141,7 @@ def _values(info: inspect.Type, name: str, depth: int) -> st.SearchStrategy[Any]
     match info:
         case inspect.Metadata():
             if (info.extra_json_schema or {}).get("format") == "date-time":
-                return instants.map(format_instant)
+                return (recorded if name == "recorded_at" else instants).map(format_instant)
             return _values(info.type, name, depth)
         case inspect.StructType():
             return _struct(info, depth)

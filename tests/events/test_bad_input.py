@@ -215,6 +215,13 @@ def other(type: str, topic: str, **fields: Any) -> Record:
     return binary({"customer_id": "C-1042", **fields}, type=type, topic=topic)
 
 
+def progressed(type: str, topic: str, **fields: object) -> Record:
+    """What Handoff says of a hand-off, to itself."""
+    said = {"version": 1, "recorded_at": "2026-03-02T10:15:01Z", "cause": {"source": "s", "id": "i", "type": "t"}}
+    what = {"assignment_id": "C-1042/1/1", "rep_id": "ann", "progress": "accepted", "at": "2026-03-02T10:15:00Z"}
+    return other(type, topic, **{**said, **what, **fields})
+
+
 @pytest.mark.parametrize(
     ("record", "path"),
     [
@@ -246,6 +253,11 @@ def other(type: str, topic: str, **fields: Any) -> Record:
         (other("crm.status.reverted.v1", "crm.command.v1", stage="customer", actor="dana"), "$.stage"),
         (other("crm.owner.set.v1", "crm.command.v1", rep_id="bob"), "$.actor"),
         (other("lifecycle.tick.v1", "lifecycle.moved.v1", recycled={"source": "s"}), "$.recycled.id"),
+        (progressed("crm.handoff.progressed.v1", "crm.lifecycle.v1", recorded_at=""), "$.recorded_at"),
+        (progressed("crm.handoff.progressed.v1", "crm.lifecycle.v1", recorded_at="1969-12-31T23:59:59Z"), "$.recorded_at"),
+        (progressed("crm.handoff.progressed.v1", "crm.lifecycle.v1", at="2026-03-02"), "$.at"),
+        (progressed("routing.progress.reported.v1", "routing.request.v1", recorded_at="now"), "$.recorded_at"),
+        (progressed("routing.progress.reported.v1", "routing.request.v1", at=""), "$.at"),
     ],
 )
 def test_every_type_guards_its_own_fields(record: Record, path: str) -> None:
