@@ -5,8 +5,8 @@ from typing import Any
 from msgspec import Struct
 
 from events.facts import Contact, Data
-from events.published import Cause, Number
-from events.values import DerivedId, Id, Instant, Text
+from events.published import Cause
+from events.values import DerivedId, Id, Instant, Number, Text
 
 
 class Sla(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,14 +8,12 @@ very same object, and equal messages must be equal bytes.
 """
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from events.facts import Attributes, Category, Contact, Count, Data, SourceKind, Split, Stage
-from events.values import Country, Currency, DerivedId, Id, Instant, Money, Percent, Price, Text, check_instant
-
-Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+from events.values import Country, Currency, DerivedId, Id, Instant, Money, Number, Percent, Price, Text, check_instant
 
 
 class Cause(Struct, frozen=True, kw_only=True, gc=False):

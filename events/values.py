@@ -54,6 +54,7 @@ Phrase = Annotated[str, Meta(min_length=1, max_length=2000)]
 Instant = Annotated[
     str, Meta(description="RFC 3339 time with offset; what Handoff writes is in UTC.", extra_json_schema={"format": "date-time"})
 ]
+Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Percent = Annotated[int, Meta(ge=0, le=100, description="A whole percentage.")]
 Country = Annotated[
     str,
