@@ -123,7 +123,7 @@ def _published(service: str, buried: set[Place], evidence: Evidence) -> Iterator
     said: dict[Place, Record] = {}
     for record in evidence.logs[topic]:
         place = _origin(record)
-        if _letter(said.setdefault(place, record), numbered=lost is None) != _letter(record, numbered=lost is None):
+        if _letter(said.setdefault(place, record), anew=lost is not None) != _letter(record, anew=lost is not None):
             yield f"letters: {topic} says two things about {place}"
         original = originals.get(place)
         if original is None:
@@ -134,10 +134,14 @@ def _published(service: str, buried: set[Place], evidence: Evidence) -> Iterator
         yield f"letters: {place} is {'not ' if place in buried else ''}on {topic}, against {service}'s database"
 
 
-def _letter(record: Record, *, numbered: bool) -> object:
-    """What a dead letter says, to the byte. Its number is that of a row in a database, which may be another one."""
+def _letter(record: Record, *, anew: bool) -> object:
+    """What a dead letter says, to the byte.
+
+    ``anew``: it may be of two databases, the first of which was lost. Then its number is that of another row, and the reason tells
+    what was allowed when it was written, such as the statuses of the tables that there were.
+    """
     *said, headers = content_of(record)
-    return said, [each for each in headers if numbered or each[0] != "dl_number"]
+    return said, [each for each in headers if not anew or each[0] not in ("dl_number", "dl_reason")]
 
 
 def _origin(record: Record) -> Place:
