@@ -202,7 +202,6 @@ def parse_instant(text: str) -> int:
     return instant
 
 
-@lru_cache(maxsize=1024)
 def check_instant(field: str, text: str, earliest: int = INSTANT_MIN) -> None:
     """Raise a :class:`FieldError` where a field of a struct is no instant, or an earlier one."""
     try:
@@ -213,6 +212,7 @@ def check_instant(field: str, text: str, earliest: int = INSTANT_MIN) -> None:
         raise FieldError(field, f"{text} is before {format_instant(earliest)}")
 
 
+@lru_cache(maxsize=1024)
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with as many decimals as needed: the one spelling in which Handoff writes an instant."""
     seconds, fraction = divmod(instant, NANOSECONDS)

@@ -23,7 +23,7 @@ from tests.soak.listening import Latencies, Listener
 FACTS_OF_A_CUSTOMER: Final = 20
 CUSTOMERS_AT_A_TIME: Final = 1_000
 ODDS: Final = Odds(twice=0.02, late=0.05, other_content=0.0, stray=0.01, malformed=0.002, now=0.9)
-"""A company's: nine of ten facts are told when they happen; of the tenth, each is older than what its record knows."""
+"""A company's: nine of ten facts are told when they happen, the tenth is dated back."""
 PROBES_PER_SECOND: Final = 2
 PROBE: Final = "opportunity"
 STEP_SECONDS: Final = 0.05

@@ -55,7 +55,7 @@ class Watch:
             return None
 
     def _log_handles(self) -> int:
-        """How many files of its own log Kafka holds open: as many as there are segments, times two."""
+        """How many files of its own folder Kafka holds open: they grow in number with the segments of its log."""
         try:
             return handles_within(self._stack.pid("kafka"), self._stack.data_dir / "kafka")
         except (OSError, ValueError):
