@@ -87,9 +87,7 @@ def test_ctrl_c_ends_it(forecast: Running, eventually: Callable[..., None]) -> N
     before = forecast.dump()
     forecast.bus.away = True  # so that it waits
     command = [sys.executable, "-m", "handoff", "rebuild", "forecast"]
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it, and so do their children
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        signal.signal(signal.SIGINT, ours)
         eventually(lambda: forecast.builder.job("forecast")[0].running, seconds=60)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)

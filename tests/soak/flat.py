@@ -101,12 +101,8 @@ def series(found: Mapping[str, Any]) -> list[Series]:
     for name in PROCESSES:
         told.append(Series(f"memory, {name}", "MiB", _of(samples, "processes", name, "anonymous_mib"), MEMORY))
     for what, rule in (("handles", HANDLES), ("threads", THREADS)):
-        told += [Series(f"{what}, {name}", "", _of(samples, "processes", name, what), rule) for name in SERVICES]
-    kafkas = [(_minute(sample), sample["processes"]["kafka"], sample["log_handles"]) for sample in samples]
-    alive = [(minute, said, log) for minute, said, log in kafkas if said is not None]
-    told.append(Series("handles, kafka", "", [(minute, said["handles"] - log) for minute, said, log in alive], HANDLES))
-    told.append(Series("threads, kafka", "", [(minute, said["threads"]) for minute, said, _ in alive], THREADS))
-    told.append(Series("files of its log that kafka holds open", "", [(minute, float(log)) for minute, _, log in alive]))
+        told += [Series(f"{what}, {name}", "", _of(samples, "processes", name, what), rule) for name in PROCESSES]
+    told.append(Series("files of its log that kafka holds open", "", _of(samples, "processes", "kafka", "log_handles")))
     told += [Series(f"lag, {name}", "records", _of(samples, "services", name, "lag"), lag) for name in SERVICES]
     told += [Series(f"cpu, {name}", "ms per 1,000 facts", _cpu(samples, name), CPU) for name in PROCESSES]
     for what, minutes in found["latencies_ms"].items():

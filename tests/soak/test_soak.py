@@ -42,12 +42,12 @@ def sample(minute: int, rising: dict[str, float]) -> dict[str, Any]:
         "seconds": minute * 60.0,
         "sent": minute * 30_000,
         "load_average": 1.0,
-        "log_handles": 10 + 4 * minute,
         "processes": {
             name: {
                 "resident_mib": 120.0,
                 "anonymous_mib": 100.0 + minute * rise + (40.0 if minute % 7 == 0 else 0.0),
-                "handles": 30 + (10 + 4 * minute if name == "kafka" else 0),
+                "handles": 30,
+                "log_handles": 10 + 4 * minute,
                 "threads": 9,
                 "cpu_seconds": minute * 3.0,
             }

@@ -39,7 +39,6 @@ class Watch:
             "sent": sent,
             "load_average": os.getloadavg()[0],
             "processes": {name: self._process(name) for name in PROCESSES},
-            "log_handles": self._log_handles(),
             "services": {name: self._service(name) for name in SERVICES},
             "disk_mib": self._disk(),
         }
@@ -50,16 +49,14 @@ class Watch:
 
     def _process(self, name: str) -> dict[str, float] | None:
         try:
-            return process(self._stack.pid(name))
+            pid = self._stack.pid(name)
+            held = process(pid)
+            if name == "kafka":  # the files of its log grow in number with the log: they are told apart
+                held["log_handles"] = handles_within(pid, self._stack.data_dir / "kafka")
+                held["handles"] -= held["log_handles"]
         except (OSError, ValueError):  # it has just died: the end tells how often that was
             return None
-
-    def _log_handles(self) -> int:
-        """How many files of its own folder Kafka holds open: they grow in number with the segments of its log."""
-        try:
-            return handles_within(self._stack.pid("kafka"), self._stack.data_dir / "kafka")
-        except (OSError, ValueError):
-            return 0
+        return held
 
     def _service(self, name: str) -> dict[str, Any] | None:
         try:
