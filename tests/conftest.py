@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 def pytest_configure() -> None:
-    """Whoever starts tests in the background, or with ``nohup``, has them ignore signals; the programs that they start heed them."""
+    """Tests that are started in the background, or with ``nohup``, ignore signals; the programs that they start heed them."""
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)  # ignored here, but not by heirs

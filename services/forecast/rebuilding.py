@@ -108,31 +108,31 @@ class Filling:
         if left.get(self._present, 0) < self._records_a_step:  # to read on is fast; but where more comes meanwhile, others wait
             self._present = max(left, key=lambda place: (left[place], place))
         place = self._present
-        arrivals, following = self._arrivals(place, behind[place])
+        arrivals, following = self._arrivals(place, self._position(place), behind[place])
         self._take_in(write, arrivals)
         self._positions[place] = following
         self.done = sum(self._positions.values())
         return True
 
     def last(self, cursor: Cursor) -> bool:
+        """Take in what is left. Positions stay where they are: whether it is committed is only known when all is done."""
         behind = self._behind(cursor)
         if sum(until - self._position(place) for place, until in behind.items()) > (LAST_MAX if self._left_max else 0):
             return False
         cursor.execute("SAVEPOINT last")
         try:
             for place, until in behind.items():
-                while self._position(place) < until:
-                    arrivals, following = self._arrivals(place, until)
+                following = self._position(place)
+                while following < until:
+                    arrivals, following = self._arrivals(place, following, until)
                     self._taking.take_in(cursor, self._projection, arrivals)
-                    self._positions[place] = following
-        except Exception as error:
-            self._positions.clear()  # what was not committed is read again; what was is a repeat
-            if isinstance(error, self._no_bug):
-                raise
+        except self._no_bug:
+            raise
+        except Exception:
             cursor.execute("ROLLBACK TO SAVEPOINT last")
             self._left_max = 0  # the record is looked for outside, where each can be tried alone
             return False
-        self.done = sum(self._positions.values())
+        self.done = self.total
         return True
 
     def close(self) -> None:
@@ -148,9 +148,9 @@ class Filling:
         self.total = sum(live.values())
         return {place: until for place, until in live.items() if self._position(place) < until}
 
-    def _arrivals(self, place: TopicPartition, until: int) -> tuple[Sequence[Arrival], int]:
-        """The next records of a partition before an offset, read, and where to go on."""
-        records, following = self._reader.read(place, self._position(place), self._records_a_step)
+    def _arrivals(self, place: TopicPartition, begin: int, until: int) -> tuple[Sequence[Arrival], int]:
+        """The next records of a partition from an offset on and before another, read, and where to go on."""
+        records, following = self._reader.read(place, begin, self._records_a_step)
         return [self._taking.read(record) for record in records if record.offset < until], min(following, until)
 
     def _take_in(self, write: Opens, arrivals: Sequence[Arrival]) -> None:

@@ -19,6 +19,7 @@ from services.lifecycle import customers, trace, wakes
 from services.lifecycle.customers import Selection
 from services.lifecycle.trace import Spot
 from tests.lifecycle.harness import Lifecycle
+from tests.uncommitted import stepped, uncommitted
 
 DAYS = tuple(f"2026-03-{day:02}T09:00:00Z" for day in range(1, 10))
 VIEWS = ("customers", "traces", "wakes")
@@ -60,7 +61,7 @@ def rows(lifecycle: Lifecycle, view: str, number: int | None = None) -> dict[str
 
 def finish(builder: Builder, view: str, between: Callable[[], object] = lambda: None) -> Rebuild:
     """Work to the end, and the tidying up after it."""
-    while builder.step() is not None:
+    while stepped(builder):
         between()
     job, _ = builder.job(view)
     assert job.rebuild is not None
@@ -152,6 +153,18 @@ def test_a_lead_whose_wake_was_lost_comes_back_after_all(company: Lifecycle) -> 
     listed = company.store.listed(Selection(customer_id=["c5", "c7"]), limit=2)
     assert [line.summary.status for line in listed] == ["New", "Recycled"]
     assert [name for name, *_ in rows(company, "wakes")["wake"]] == ["c7"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_whichever_transaction_is_not_committed_nothing_is_missing(company: Lifecycle, view: str) -> None:
+    before, number, begun = rows(company, view), 0, [1]
+    while number < begun[0]:
+        number += 1
+        company.builder.begin(Wanted(view, "dana"))
+        with uncommitted(company.store.ledger, number) as begun:
+            assert finish(company.builder, view).outcome == "switched"
+        assert rows(company, view) == before, f"transaction {number}"
+    assert number > 5
 
 
 def test_a_killed_service_leaves_the_live_view(company: Lifecycle) -> None:

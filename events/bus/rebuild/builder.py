@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 """How often to look for what others have left behind."""
+REST_SECONDS_MAX: Final = 10.0
+"""Whoever rests for longer would soon be taken for dead (``jobs.STALE_SECONDS``), however small the share."""
 
 
 class Wanted(NamedTuple):
@@ -156,7 +158,7 @@ class Builder(threading.Thread):
         if pause is None:
             self._steps = None
             return None
-        return pause * (time.perf_counter() - begun) if pause >= 0 else -pause
+        return min(pause * (time.perf_counter() - begun), REST_SECONDS_MAX) if pause >= 0 else -pause
 
     def _next(self) -> Steps[None]:
         """What there is to do."""

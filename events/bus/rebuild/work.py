@@ -141,9 +141,7 @@ class Work:
     # ----------------------------------------------------------------------------------- comparing
 
     def _compare(self) -> Steps[Difference | None]:
-        with self._desk.reading() as cursor:
-            live = sets.to_read(cursor, self._view.name).live
-            self._enter("comparing", sum(comparison.count(cursor, table, live) for table in self._view.tables))
+        self._enter("comparing", (yield from self._persistently(self._rows)))
         for table in self._view.tables:
             after: Key | None = None
             while True:
@@ -154,6 +152,11 @@ class Work:
                 if (after := page.after) is None:
                     break
         return None
+
+    def _rows(self) -> int:
+        with self._desk.reading() as cursor:
+            live = sets.to_read(cursor, self._view.name).live
+            return sum(comparison.count(cursor, table, live) for table in self._view.tables)
 
     def _page(self, table: Table, after: Key | None) -> Compared:
         with self._desk.writing(self._view.name, self._rebuild):
