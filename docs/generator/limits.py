@@ -276,6 +276,7 @@ ELSEWHERE: Final = frozenset(
         "services.routing.inbound:ACKNOWLEDGED_SECONDS_MAX",
         "services.forecast.rebuilding:LEFT_MAX",  # steps of a rebuild, which tell its pace
         "services.forecast.rebuilding:LAST_MAX",
+        "events.bus.rebuild.builder:REST_SECONDS_MAX",
         "services.routing.transport:EXIT_SECONDS_MAX",
     }
 )

@@ -5,9 +5,12 @@ that a lost position is the same error everywhere.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from events.bus import PositionLost
 from events.record import TopicPartition
+
+_WAY_OUT: Final = 'restore the topic, or do what docs/how-to/recover.md says under "A position behind the log\'s start"'
 
 
 def starts(
@@ -23,12 +26,12 @@ def starts(
         if 0 < position < begin[place]:
             raise PositionLost(
                 f"{name} was read up to {position}, but begins at {begin[place]} now: {begin[place] - position} offsets were"
-                " deleted by retention before they were read; restore the topic, or start the service with a new database"
+                f" deleted by retention before they were read; {_WAY_OUT}"
             )
         if position > end[place]:
             raise PositionLost(
                 f"{name} was read up to {position}, but ends at {end[place]}: the log lost its tail (a restored backup, or an"
-                " unclean leader election); restore the topic, or start the service with a new database"
+                f" unclean leader election); {_WAY_OUT}"
             )
         offsets[place] = max(position, begin[place])
     return offsets

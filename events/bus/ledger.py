@@ -96,8 +96,8 @@ class Ledger:
                     if identity != identities[place.topic]:
                         raise PositionLost(
                             f"{place.topic}[{place.partition}] was read up to {claimed[place]} as {identity}, and is"
-                            f" {identities[place.topic]} now: the topic or the cluster was made again; restore it, or start"
-                            f" {self._service} with a new database"
+                            f" {identities[place.topic]} now: the topic or the cluster was made again; restore it, or do"
+                            ' what docs/how-to/recover.md says under "A topic, or the cluster, was made again"'
                         )
             self._next.update(claimed)
             self._relayed = None  # another worker may have written them meanwhile

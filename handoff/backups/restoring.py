@@ -1,5 +1,8 @@
 """Putting a backup back: everything is looked at before anything is touched, and what was there is kept.
 
+A database is its file with the logs beside it (:data:`SUFFIXES`). SQLite takes a log that was left behind for the new file's own
+and applies it, so one without a file is moved away as well, and logs before their file.
+
 The restored file of lifecycle is told that it is one, for it may be older than what Kafka has been told
 (:mod:`services.lifecycle.catching_up`).
 """
@@ -17,7 +20,7 @@ from handoff.errors import CommandError
 from handoff.settings import ServiceName
 from services.lifecycle import restorations
 
-SUFFIXES: Final = ("", "-wal", "-shm")
+SUFFIXES: Final = ("-wal", "-shm", "")
 _SHARD: Final = "shard_"
 
 
@@ -27,14 +30,16 @@ def restore(
     """Put the files of some services back. ``aside``: the name of a folder for those that are there, None to refuse then.
 
     Where there is such a folder already, the new one has a number at its end.
-    Answers with the files that were moved there. Raises ``CommandError``, before anything is changed.
+    Answers with the files that were moved there. Raises ``CommandError``, before anything is changed; where the disk fails while
+    files are renamed, it says which services are put back.
     """
     copies = _wanted(manifest, services)
     for service, copy in copies.items():
         _check(folder / copy.file, service, copy, shards)
-    there = [file for service in copies if (file := file_of(data_dir, service)).exists()]
-    for file in there:
-        refuse_in_use(file)
+    there = [part for service in copies for part in _parts(file_of(data_dir, service))]
+    for file in (file_of(data_dir, service) for service in copies):
+        if file.exists():
+            refuse_in_use(file)  # which may do away with the logs beside it
     if there and aside is None:
         named = ", ".join(map(str, there))
         raise CommandError(f"{named} would be replaced: say so with --replace, and what is there is kept in a folder beside")
@@ -43,15 +48,35 @@ def restore(
         ready = {
             service: _beside(folder / copy.file, file_of(data_dir, service), service, shards) for service, copy in copies.items()
         }
-        moved = _set_aside(there, data_dir / aside) if there and aside is not None else ()
-        for service, file in ready.items():
-            file.rename(file_of(data_dir, service))
+        aside_in = _made(data_dir / aside) if there and aside is not None else data_dir
     except (OSError, sqlite3.Error) as error:
-        for service in copies:
-            with suppress(OSError):
-                _ready(file_of(data_dir, service)).unlink()
-        raise CommandError(f"the backup was not put back ({error}): try again; what was there is kept") from error
+        _clean(data_dir, copies)
+        raise CommandError(f"the backup was not put back ({error}): nothing was changed; try again") from error
+    moved, restored = [], []
+    try:
+        for service, file in ready.items():
+            name = file_of(data_dir, service)
+            moved += [part.rename(aside_in / part.name) for part in _parts(name)]
+            file.rename(name)
+            restored.append(service)
+    except OSError as error:
+        _clean(data_dir, copies)
+        named = ", ".join(restored) or "no service"
+        raise CommandError(
+            f"the backup was put back for {named} only ({error}): what was there is in {aside_in}; try again"
+        ) from error
     return moved
+
+
+def _parts(file: Path) -> Sequence[Path]:
+    """What there is of a database's files."""
+    return [part for suffix in SUFFIXES if (part := file.with_name(file.name + suffix)).exists()]
+
+
+def _clean(data_dir: Path, services: Collection[ServiceName]) -> None:
+    for service in services:
+        with suppress(OSError):
+            _ready(file_of(data_dir, service)).unlink()
 
 
 def _wanted(manifest: Manifest, services: Collection[ServiceName]) -> dict[ServiceName, Copy]:
@@ -112,17 +137,6 @@ def declare(database: sqlite3.Connection, shards: int) -> None:
     for table in restorations.TABLES:
         cursor.execute(table)
     restorations.declare(cursor, range(shards))
-
-
-def _set_aside(files: Sequence[Path], folder: Path) -> Sequence[Path]:
-    folder = _made(folder)
-    moved = []
-    for file in files:
-        for suffix in SUFFIXES:
-            old = file.with_name(file.name + suffix)
-            if old.exists():
-                moved.append(old.rename(folder / old.name))
-    return moved
 
 
 def _made(folder: Path) -> Path:

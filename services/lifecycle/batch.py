@@ -6,6 +6,7 @@ A record that lies in another partition than its customer's home is not folded t
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NoReturn
 
@@ -25,7 +26,7 @@ from services.lifecycle.domain.record import Accepted, Record, accept_all, late
 from services.lifecycle.domain.refold import brought_up
 from services.lifecycle.domain.restated import Heard, quiet, raised
 from services.lifecycle.domain.summary import summary_of
-from services.lifecycle.mapper import Forwarded
+from services.lifecycle.mapper import Forwarded, to_bytes
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
@@ -188,6 +189,9 @@ class Batch:
         assert record.key is not None
         assert record.value is not None
         message = Forwarded(partition=home, key=record.key, value=record.value, headers=record.headers, timestamp=record.timestamp)
-        self.work.forward(record.partition, f"moved/{record.topic}/{record.partition}/{record.offset}", message)
+        digest = sha256(to_bytes(message)).hexdigest()[:16]  # a topic that was made again has the same places
+        name = f"moved/{record.topic}/{record.partition}/{record.offset}/{digest}"
+        if self._store.forwarded(record.partition, name) is None:  # else the topic is read once more from its beginning
+            self.work.forward(record.partition, name, message)
         self.outcomes[record.topic, "moved"] += 1
         self.moved[fact.source] += 1

@@ -98,8 +98,8 @@ class Sweep:
             if known != identity or followed > through:
                 raise PositionLost(
                     f"the records of shard {shard} were folded with the versions of the status table up to {followed} of"
-                    f" {STATUS_TABLE.name} as {known}; it has them up to {through} as {identity} now: restore the topic, or start"
-                    " lifecycle with a new database"
+                    f" {STATUS_TABLE.name} as {known}; it has them up to {through} as {identity} now: restore the topic, for the"
+                    " versions are nowhere else"
                 )
             self._followed[shard] = followed
             self._tried.pop(shard, None)

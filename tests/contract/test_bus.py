@@ -154,7 +154,7 @@ def test_a_position_before_the_begin_of_the_log_is_lost(bench: Bench, reading: R
     bench.truncate(place, 6)
     assert bench.bus.begin_offsets([place]) == {place: 6}
     reader = reading([place.topic], positions={place: 5})
-    with pytest.raises(PositionLost, match=r"was read up to 5, but begins at 6 now: 1 offsets .* new database"):
+    with pytest.raises(PositionLost, match=r"was read up to 5, but begins at 6 now: 1 offsets .*recover.md says"):
         eventually(lambda: False, doing=reader.poll)
 
 

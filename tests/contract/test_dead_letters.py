@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from eventsourcing.persistence import IntegrityError, OperationalError
+from eventsourcing.persistence import OperationalError
 
 from events.bus.database import Database, open_database
 from events.bus.ledger import Ledger
@@ -65,8 +65,8 @@ def test_what_waits_is_counted_as_it_is_written(opened: Open) -> None:
     other = opened()
     assert ledger_on(other).dead_letters() == {"Bug": 1, "Undecodable": 1}
     buried(ledger, 5, 1)
-    with pytest.raises(IntegrityError):
-        buried(ledger, 0, 1)  # the same record again
+    buried(ledger, 0, 1)  # the same record again
+    assert len(seen(database)) == 6
     assert ledger.dead_letters() == {"Bug": 2, "Undecodable": 1}
 
 

@@ -199,7 +199,7 @@ def test_a_log_that_was_never_claimed_cannot_be_moved(make: Make) -> None:
 
 def test_a_topic_that_was_made_again_is_a_lost_position(make: Make) -> None:
     make(identity=lambda topic: f"cluster/{topic}-1").claim([PLACE])
-    with pytest.raises(PositionLost, match=r"in\[0\] was read up to 0 as cluster/in-1, and is cluster/in-2 now.*new database"):
+    with pytest.raises(PositionLost, match=r"in\[0\] was read up to 0 as cluster/in-1, and is cluster/in-2 now.*recover.md says"):
         make(identity=lambda topic: f"cluster/{topic}-2").claim([PLACE])
 
 

@@ -180,10 +180,51 @@ def test_a_restore_that_fails_leaves_nothing_behind(lifecycle: Lifecycle, data_d
     copy = tmp_path / "copy"
     found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
     (before,) = rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer")
-    with pytest.raises(CommandError, match="the backup was not put back"):
+    with pytest.raises(CommandError, match=r"the backup was not put back .*nothing was changed"):
         restore(copy, found, data_dir, [], SHARDS, aside="no/such/place")
     assert {path.name for path in data_dir.iterdir()} == {f"{name}.sqlite" for name in SERVICES}
     assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [before]
+
+
+def test_a_restore_that_fails_halfway_says_how_far_it_is(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(lifecycle)
+    copy = tmp_path / "copy"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name == "routing.sqlite.restoring":
+            raise OSError("Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(CommandError, match=r"for lifecycle only .*replaced; try again"):
+        restore(copy, found, data_dir, [], SHARDS, aside="replaced")
+    assert {path.name for path in data_dir.iterdir()} == {"lifecycle.sqlite", "forecast.sqlite", "replaced"}
+    assert {path.name for path in (data_dir / "replaced").iterdir()} == {"lifecycle.sqlite", "routing.sqlite"}
+    monkeypatch.undo()
+    restore(copy, found, data_dir, [], SHARDS, aside="replaced")
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [(10,)]
+
+
+def test_a_log_that_was_left_behind_is_not_taken_for_the_restored_file_s(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path
+) -> None:
+    copy, killed = tmp_path / "copy", tmp_path / "killed"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="later"), "2026-03-01T09:00:00Z")
+    lifecycle.settle()
+    shutil.copytree(data_dir, killed)  # as kill -9 leaves it
+    assert (killed / "lifecycle.sqlite-wal").stat().st_size
+    (killed / "lifecycle.sqlite").rename(tmp_path / "broken.sqlite")  # by hand
+    with pytest.raises(CommandError, match=r"lifecycle\.sqlite-wal.* would be replaced"):
+        restore(copy, found, killed, ["lifecycle"], SHARDS, aside=None)
+    moved = restore(copy, found, killed, ["lifecycle"], SHARDS, aside="replaced")
+    assert killed / "replaced" / "lifecycle.sqlite-wal" in moved
+    assert rows(killed / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [(10,)]
+    assert len(rows(killed / "lifecycle.sqlite", "SELECT * FROM restored")) == SHARDS
 
 
 def test_what_is_no_backup_is_refused_before_anything_is_touched(

@@ -363,7 +363,7 @@ def test_a_topic_that_was_made_again_stops_the_service_and_says_what_to_do(lifec
     lifecycle.bus.delete(STATUS_TABLE.name)
     lifecycle.bus.create(STATUS_TABLE.name, 1)
     lifecycle.crash()
-    with pytest.raises(PositionLost, match="restore the topic, or start lifecycle with a new database"):
+    with pytest.raises(PositionLost, match="restore the topic, for the versions are nowhere else"):
         lifecycle.settle()
 
 

@@ -17,7 +17,8 @@ TABLES: Final = (
         number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, part INTEGER NOT NULL, record_offset BIGINT NOT NULL,
         timestamp BIGINT NOT NULL, key BLOB, value BLOB, headers TEXT NOT NULL,
         error TEXT NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, attempts INTEGER NOT NULL, code_version TEXT NOT NULL,
-        resolved TEXT, UNIQUE (topic, part, record_offset))""",
+        resolved TEXT)""",
+    """CREATE INDEX IF NOT EXISTS dead_letter_place ON dead_letter (topic, part, record_offset)""",
     """CREATE INDEX IF NOT EXISTS dead_letter_stream ON dead_letter (part, number)""",
     """CREATE TABLE IF NOT EXISTS letter (
         number BIGINT PRIMARY KEY, state TEXT NOT NULL, changed_at BIGINT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL,
@@ -55,7 +56,7 @@ _LINE: Final = (
     "INSERT INTO letter (number, state, changed_at, topic, part, timestamp, error, path, pattern, source, id, type, customer_id,"
     " replay_act, replay_of) SELECT d.number, 'waiting', 0, d.topic, d.part, d.timestamp, d.error, d.path, ?, ?, ?, ?, ?, ?,"
     " (SELECT coalesce(l.replay_of, l.number) FROM letter AS l WHERE l.number = ?)"
-    " FROM dead_letter AS d WHERE d.topic = ? AND d.part = ? AND d.record_offset = ?"
+    " FROM dead_letter AS d WHERE d.topic = ? AND d.part = ? AND d.record_offset = ? ORDER BY d.number DESC LIMIT 1"
 )
 
 
@@ -72,7 +73,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 def write(cursor: Cursor, letters: Sequence[DeadLetter], *, service: str, code_version: str) -> None:
     """Write letters, which wait from now on. No other transaction writes letters meanwhile.
 
-    The relay publishes at least once: of replays of one act that fail alike, the first is a letter.
+    The relay publishes at least once: of replays of one act that fail alike, the first is a letter. Where a topic is read once more
+    from its beginning, what is a letter already stays that one; in a topic that was made again, another record may have its place.
     """
     letters = _without_repeats(cursor, letters, service)
     cursor.executemany(
@@ -161,11 +163,13 @@ def _line(record: Record, reason: str, service: str) -> tuple[object, ...]:
 
 
 def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str) -> list[DeadLetter]:
-    """The letters without those of a replay that is a letter already: the same act, and the same bytes."""
+    """The letters without those of records that are letters already, and of replays that are: the same act, and the same bytes."""
     found: list[DeadLetter] = []
     replays: set[tuple[object, ...]] = set()
     for letter in letters:
         record = letter.record
+        if _name(record) in _names_at(cursor, record):
+            continue
         origin = replayed(record.headers, service)
         if origin is not None:
             replay = (origin.act, record.topic, record.key, record.value)
@@ -174,6 +178,20 @@ def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str
             replays.add(replay)
         found.append(letter)
     return found
+
+
+def _names_at(cursor: Cursor, record: Record) -> list[object]:
+    cursor.execute(
+        "SELECT topic, part, record_offset, timestamp, key, value, headers FROM dead_letter"
+        " WHERE topic = ? AND part = ? AND record_offset = ?",
+        (*record.place, record.offset),
+    )
+    return [_name(Record(*row, headers_of(headers))) for *row, headers in cursor.fetchall()]  # type: ignore[call-arg]
+
+
+def _name(record: Record) -> object:
+    """By what a record is known again: one that was written anew from what is stored of it need not be the same bytes."""
+    return identity(record.headers, record.value or b"") or (record.key, record.value)
 
 
 def _is_held(cursor: Cursor, act: int, record: Record) -> bool:
