@@ -161,7 +161,8 @@ def done_about(services: Services, service: ServiceName, asked: Asked, act: Act,
 def again(services: Services, service: ServiceName, newest: int, seconds: float, progress: Say) -> Again:
     """The replays that have failed since a letter, once the service has caught up."""
     deadline = time.monotonic() + seconds
-    while behind := _behind(services, service):
+    waiting = _Waiting(services, service)
+    while behind := waiting.behind():
         if time.monotonic() > deadline:
             return Again(None)
         progress(f"{service}: {behind}")
@@ -171,12 +172,29 @@ def again(services: Services, service: ServiceName, newest: int, seconds: float,
     return Again(count, list(listed(services, service, asked, SHOWN)))
 
 
-def _behind(services: Services, service: ServiceName) -> str:
-    """What is still on its way of what was replayed: published first, then taken in."""
-    if unpublished := services.get(service, f"{PATH}/groups", limit="1")["unpublished"]:
-        return f"{unpublished:,} to be published"
-    status = services.status(service)
-    return "" if status["state"] == "running" and not status["lag"] else f"{status['lag']:,} to be taken in ({status['state']})"
+class _Waiting:
+    """Waits for what was replayed: first it is published, then taken in up to where logs ended by then, whatever comes after it."""
+
+    def __init__(self, services: Services, service: ServiceName) -> None:
+        self._services = services
+        self._service = service
+        self._ends: dict[str, int] | None = None
+
+    def behind(self) -> str:
+        """What is still on its way, in words."""
+        if self._ends is None and (unpublished := self._unpublished()):
+            return f"{unpublished:,} to be published"
+        status = self._services.status(self._service)
+        if status["state"] != "running":
+            return f"{status['lag']:,} to be taken in ({status['state']})"
+        read = status["positions"]
+        if self._ends is None:
+            self._ends = {log: position + status["unread"].get(log, 0) for log, position in read.items()}
+        left = sum(max(0, end - read.get(log, end)) for log, end in self._ends.items())  # another worker's logs are not told
+        return f"{left:,} to be taken in" if left else ""
+
+    def _unpublished(self) -> int:
+        return int(self._services.get(self._service, f"{PATH}/groups", limit="1")["unpublished"])
 
 
 def _body(service: ServiceName, asked: Asked, act: Act, after: str | None) -> dict[str, Any]:

@@ -312,5 +312,5 @@ letters are kept that were dealt with), `HANDOFF_WATCHDOG_SECONDS` (after how lo
 1677-09-21 and 2262-04-11, in nanoseconds. How long each field of an event may be is told with its type in [events](events.md), how long
 topics keep records there too, and which values a parameter takes in [HTTP](http.md).
 
-`make fuzz` sends whatever bytes there are against all of them.
+`make fuzz` sends whatever bytes there are against those of events, files, bodies and parameters; those of connections have tests of their own.
 """

@@ -179,6 +179,7 @@ class Loop:
             lag=lag,
             lag_seconds=seconds,
             positions=snapshot.positions,
+            unread=behind,
             pending=snapshot.pending,
             error=error,
             degraded=snapshot.rejected > 0,

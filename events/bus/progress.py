@@ -33,14 +33,16 @@ class Progress(Struct, frozen=True, kw_only=True):
     """``lag``: records not yet reflected, plus outgoing entries not acknowledged; 0 means settled.
 
     ``lag_seconds``: the age of the newest record that is reflected of the log that lags most, but not more than the time since
-    the lag was last seen to be 0. ``error``: the last one, while it lasts. ``degraded``: records were rejected as bugs since the
-    start. While the bus does not answer, ``lag`` is that against the last known ends, and ``state`` is ``retrying``.
+    the lag was last seen to be 0. ``unread``: the offsets of each log after its position, where there are any. ``error``: the last
+    one, while it lasts. ``degraded``: records were rejected as bugs since the start. While the bus does not answer, ``lag`` and
+    ``unread`` are those against the last known ends, and ``state`` is ``retrying``.
     """
 
     state: State
     lag: int
     lag_seconds: float
     positions: Mapping[TopicPartition, int]
+    unread: Mapping[TopicPartition, int] = {}
     pending: int
     error: str
     degraded: bool

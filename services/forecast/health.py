@@ -56,6 +56,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
             "lag_seconds": round(now.lag_seconds, 3),
             "position": position,
             "positions": positions,
+            "unread": {f"{place.topic}[{place.partition}]": count for place, count in sorted(now.unread.items())},
             "dead_letters": sum(letters.values()),
         }
 

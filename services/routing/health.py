@@ -50,6 +50,7 @@ def router(store: Store, reference: Reference, progress: Callable[[], Progress],
             "lag_seconds": round(now.lag_seconds, 3),
             "position": sum(now.positions.values()),
             "positions": {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(now.positions.items())},
+            "unread": {f"{place.topic}[{place.partition}]": count for place, count in sorted(now.unread.items())},
             "dead_letters": sum(store.ledger.dead_letters().values()),
         }
 

@@ -15,6 +15,7 @@ def both(hops: Sequence[Callable[[], Progress]]) -> Progress:
         lag=sum(progress.lag for progress in found),
         lag_seconds=max(progress.lag_seconds for progress in found),
         positions={place: offset for progress in found for place, offset in progress.positions.items()},
+        unread={place: count for progress in found for place, count in progress.unread.items()},
         pending=sum(progress.pending for progress in found),
         error="; ".join(progress.error for progress in found if progress.error),
         degraded=any(progress.degraded for progress in found),

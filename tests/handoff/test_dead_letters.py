@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -14,7 +15,7 @@ from events.bus.database import TRANSIENT
 from events.bus.letters.office import Office
 from events.record import Message
 from events.values import parse_instant
-from handoff.letters import PAGE, chosen
+from handoff.letters import PAGE, again, chosen
 from handoff.settings import ServiceName
 from services.lifecycle.api import create_app
 from services.lifecycle.rehearsal import Rehearsal
@@ -143,6 +144,28 @@ def test_a_replay_tells_what_stays_and_what_failed_again(handoff: Handoff, lifec
     assert "replayed by dana at 2026-03-03 12:00:00, in Kafka: a try" in shown
     assert "its replays became lifecycle/5" in shown
     assert handoff("dead-letters", "replay", "lifecycle/1").out.splitlines()[1] == "  1 stay: it is replayed already"
+
+
+class Busy:
+    """A service that is never done: whatever it takes in, as much more has come."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def status(self, service: ServiceName) -> dict[str, Any]:
+        self.asked += 1
+        at = {"a[0]": 10 + self.asked, "a[1]": 40}
+        return {"state": "starting" if self.asked == 1 else "running", "lag": 3, "positions": at, "unread": {"a[0]": 3}}
+
+    def get(self, service: ServiceName, path: str, **asked: Any) -> dict[str, Any]:
+        return {"unpublished": 0, "count": 0, "dead_letters": [], "next": None}
+
+
+def test_a_busy_service_need_not_be_idle_for_a_replay_to_be_over() -> None:
+    services, told = Busy(), list[str]()
+    assert again(services, "lifecycle", 7, 60, told.append).count == 0  # type: ignore[arg-type]
+    left = [f"lifecycle: {count} to be taken in" for count in (3, 2, 1)]
+    assert told == ["lifecycle: 3 to be taken in (starting)", *left]
 
 
 def test_dropping_needs_a_reason_and_is_noted(handoff: Handoff, lifecycle: Running) -> None:

@@ -138,6 +138,7 @@ def test_status_and_metrics(routing: Routing, http: TestClient) -> None:
         "lag_seconds": 0.0,
         "position": 3,
         "positions": {"crm.lifecycle.v1[0]": 2, "crm.lifecycle.v1[1]": 0, "routing.request.v1[0]": 1},
+        "unread": {},
         "dead_letters": 1,
     }
     metrics = http.get("/metrics").text

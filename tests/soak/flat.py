@@ -1,4 +1,4 @@
-"""When a figure is flat, by rules that stood before anything was measured.
+"""When a figure is flat, by rules that stood before the hour that docs/soak.md tells of was measured (DECISIONS 62).
 
 The first half of a run is the warm-up: caches fill, Java's heap and SQLite's write-ahead log find their size. Over the second half
 each figure has a level (its median) and a trend (the Theil-Sen slope: the median of the slopes between any two samples, which a
