@@ -162,7 +162,7 @@ def _arrived(arrival: Arrival, origin: tuple[str, int, int]) -> dict[str, Any]:
 def _moved(row: Notification) -> dict[str, Any]:
     message = from_bytes(row.topic, row.state)
     assert isinstance(message, Forwarded)
-    _, topic, partition, offset = str(row.originator_id).rsplit("/", 3)
+    _, topic, partition, offset, *_ = str(row.originator_id).split("/")
     return {
         "state": "on its way",
         "customer_id": message.key.decode(errors="replace"),
