@@ -48,7 +48,9 @@ from services.routing.settings import Settings as RoutingSettings
 
 SERVICE_SECONDS_MAX: Final = 2.0
 JAVA_SECONDS_MAX: Final = 2.0
-CLUSTER_SECONDS_MAX: Final = 2.0
+CLUSTER_SECONDS_MAX: Final = 5.0
+VERSIONS_SECONDS_MAX: Final = 10.0
+"""For what a cluster that has answered keeps of rules, directory and status table: read by clients that begin anew."""
 STORE_SECONDS_MAX: Final = 2.0
 SECOND_LOOK_SECONDS: Final = 1.0
 
@@ -123,6 +125,7 @@ def _kafka(bootstrap: str, doors: listeners.Doors) -> Kafka:
     why, described = "", None
     try:
         described = cluster.answer(deadline - time.monotonic())
+        deadline += VERSIONS_SECONDS_MAX
     except (BusError, KafkaError, TimeoutError) as error:
         why = f"Kafka does not tell ({error})"
     try:

@@ -66,7 +66,11 @@ def reference(files: Mapping[str, Path], there: Published | None, *, routing: bo
         ]
         findings += _not_in_force({n: c for n, c in content.items() if str(files[n]) not in wrong}, files, there, routing=routing)
         findings += _missing(there)
-    in_force = f"rules v{_number(there.rules)} and directory v{_number(there.directory)} are in force" if there else "files only"
+    in_force = (
+        f"rules v{_number(there.rules)} and directory v{_number(there.directory)} are in force"
+        if there
+        else "files only: what is in force was not read"
+    )
     return Outcome(check="rules", said=in_force, findings=tuple(findings))
 
 
