@@ -172,8 +172,8 @@ def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str
             continue
         origin = replayed(record.headers, service)
         if origin is not None:
-            replay = (origin.act, record.topic, record.key, record.value)
-            if replay in replays or _is_held(cursor, origin.act, record):
+            replay = (origin, record.topic, record.key, record.value)
+            if replay in replays or _is_held(cursor, origin, record, service):
                 continue
             replays.add(replay)
         found.append(letter)
@@ -194,12 +194,15 @@ def _name(record: Record) -> object:
     return identity(record.headers, record.value or b"") or (record.key, record.value)
 
 
-def _is_held(cursor: Cursor, act: int, record: Record) -> bool:
+def _is_held(cursor: Cursor, origin: "Origin", record: Record, service: str) -> bool:
+    """Whether a letter is that very replay. Where an older database was put back, acts have numbers of earlier ones again."""
     cursor.execute(
-        "SELECT d.topic, d.key, d.value FROM letter AS l JOIN dead_letter AS d ON d.number = l.number WHERE l.replay_act = ?",
-        (act,),
+        "SELECT d.headers, d.topic, d.key, d.value FROM letter AS l JOIN dead_letter AS d ON d.number = l.number"
+        " WHERE l.replay_act = ?",
+        (origin.act,),
     )
-    return (record.topic, record.key, record.value) in map(tuple, cursor.fetchall())
+    wanted = (origin, record.topic, record.key, record.value)
+    return any((replayed(headers_of(headers), service), *rest) == wanted for headers, *rest in cursor.fetchall())
 
 
 class Origin(NamedTuple):
