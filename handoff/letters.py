@@ -161,40 +161,34 @@ def done_about(services: Services, service: ServiceName, asked: Asked, act: Act,
 def again(services: Services, service: ServiceName, newest: int, seconds: float, progress: Say) -> Again:
     """The replays that have failed since a letter, once the service has caught up."""
     deadline = time.monotonic() + seconds
-    waiting = _Waiting(services, service)
-    while behind := waiting.behind():
+    for left in _on_its_way(services, service):
         if time.monotonic() > deadline:
             return Again(None)
-        progress(f"{service}: {behind}")
+        progress(f"{service}: {left}")
         time.sleep(LOOK_SECONDS)
     asked = Asked(services=(service,), filter={"again": True, "newer_than": newest})
     count = services.get(service, PATH, **asked.query(service), limit="1", count="true")["count"]
     return Again(count, list(listed(services, service, asked, SHOWN)))
 
 
-class _Waiting:
-    """Waits for what was replayed: first it is published, then taken in up to where logs ended by then, whatever comes after it."""
+def _on_its_way(services: Services, service: ServiceName) -> Iterator[str]:
+    """What is left of what was replayed, in words, until nothing is.
 
-    def __init__(self, services: Services, service: ServiceName) -> None:
-        self._services = services
-        self._service = service
-        self._ends: dict[str, int] | None = None
+    First it is published; then it is taken in, up to where the logs end by then, whatever comes after it.
+    """
+    while unpublished := services.get(service, f"{PATH}/groups", limit="1")["unpublished"]:
+        yield f"{unpublished:,} to be published"
+    while (status := services.status(service))["state"] != "running":
+        yield f"{status['lag']:,} to be taken in ({status['state']})"
+    ends = {log: position + status["unread"].get(log, 0) for log, position in status["positions"].items()}
+    while (left := _short(status["positions"], ends)) or status["state"] != "running":
+        yield f"{left:,} to be taken in ({status['state']})"
+        status = services.status(service)
 
-    def behind(self) -> str:
-        """What is still on its way, in words."""
-        if self._ends is None and (unpublished := self._unpublished()):
-            return f"{unpublished:,} to be published"
-        status = self._services.status(self._service)
-        if status["state"] != "running":
-            return f"{status['lag']:,} to be taken in ({status['state']})"
-        read = status["positions"]
-        if self._ends is None:
-            self._ends = {log: position + status["unread"].get(log, 0) for log, position in read.items()}
-        left = sum(max(0, end - read.get(log, end)) for log, end in self._ends.items())  # another worker's logs are not told
-        return f"{left:,} to be taken in" if left else ""
 
-    def _unpublished(self) -> int:
-        return int(self._services.get(self._service, f"{PATH}/groups", limit="1")["unpublished"])
+def _short(positions: Mapping[str, int], ends: Mapping[str, int]) -> int:
+    """How much is missing to the ends of logs; one that another worker has taken meanwhile is not told, and does not count."""
+    return sum(max(0, end - positions.get(log, end)) for log, end in ends.items())
 
 
 def _body(service: ServiceName, asked: Asked, act: Act, after: str | None) -> dict[str, Any]:

@@ -49,6 +49,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     rejected: int
 
 
+def named(offsets: Mapping[TopicPartition, int]) -> dict[str, int]:
+    """The same as it is told, by names such as ``crm.lead.v1[4]``, in order."""
+    return {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(offsets.items())}
+
+
 def unread(positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
     """How many offsets of each log lie after the position, for those logs where there are any."""
     behind = {place: ends.get(place, position) - position for place, position in positions.items()}

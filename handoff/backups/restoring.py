@@ -48,7 +48,7 @@ def restore(
         ready = {
             service: _beside(folder / copy.file, file_of(data_dir, service), service, shards) for service, copy in copies.items()
         }
-        aside_in = _made(data_dir / aside) if there and aside is not None else data_dir
+        kept = _made(data_dir / aside) if there and aside is not None else data_dir
     except (OSError, sqlite3.Error) as error:
         _clean(data_dir, copies)
         raise CommandError(f"the backup was not put back ({error}): nothing was changed; try again") from error
@@ -56,15 +56,13 @@ def restore(
     try:
         for service, file in ready.items():
             name = file_of(data_dir, service)
-            moved += [part.rename(aside_in / part.name) for part in _parts(name)]
+            moved += [part.rename(kept / part.name) for part in _parts(name)]
             file.rename(name)
             restored.append(service)
     except OSError as error:
         _clean(data_dir, copies)
         named = ", ".join(restored) or "no service"
-        raise CommandError(
-            f"the backup was put back for {named} only ({error}): what was there is in {aside_in}; try again"
-        ) from error
+        raise CommandError(f"the backup was put back for {named} only ({error}): what was there is in {kept}; try again") from error
     return moved
 
 

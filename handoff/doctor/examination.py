@@ -50,7 +50,7 @@ SERVICE_SECONDS_MAX: Final = 2.0
 JAVA_SECONDS_MAX: Final = 2.0
 CLUSTER_SECONDS_MAX: Final = 5.0
 VERSIONS_SECONDS_MAX: Final = 10.0
-"""For what a cluster that has answered keeps of rules, directory and status table: read by clients that begin anew."""
+"""How much longer a cluster that has described itself may take to tell its rules, directory and status table."""
 STORE_SECONDS_MAX: Final = 2.0
 SECOND_LOOK_SECONDS: Final = 1.0
 

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from events.bus import BusError
 from events.bus.letters.keeping import waiting
-from events.bus.progress import Progress
+from events.bus.progress import Progress, named
 from events.web.openapi import UNREADY
 from services.forecast.directory import Directories
 from services.forecast.figures import Figures
@@ -56,7 +56,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
             "lag_seconds": round(now.lag_seconds, 3),
             "position": position,
             "positions": positions,
-            "unread": {f"{place.topic}[{place.partition}]": count for place, count in sorted(now.unread.items())},
+            "unread": named(now.unread),
             "dead_letters": sum(letters.values()),
         }
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from events.bus.progress import Progress
+from events.bus.progress import Progress, named
 from events.web.openapi import UNREADY
 from services.lifecycle.metrics import Senders
 from services.lifecycle.store import Store
@@ -68,8 +68,8 @@ def router(
             "lag": now.lag,
             "lag_seconds": round(now.lag_seconds, 3),
             "position": sum(now.positions.values()),
-            "positions": {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(now.positions.items())},
-            "unread": {f"{place.topic}[{place.partition}]": count for place, count in sorted(now.unread.items())},
+            "positions": named(now.positions),
+            "unread": named(now.unread),
             "dead_letters": sum(store.ledger.dead_letters().values()),
             "moved": dict(senders.counts),
             "status_table": {

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from events.bus.progress import Progress
+from events.bus.progress import Progress, named
 from events.web.openapi import UNREADY
 from services.routing.publication import Reference
 from services.routing.store import Store
@@ -49,8 +49,8 @@ def router(store: Store, reference: Reference, progress: Callable[[], Progress],
             "lag": now.lag,
             "lag_seconds": round(now.lag_seconds, 3),
             "position": sum(now.positions.values()),
-            "positions": {f"{place.topic}[{place.partition}]": offset for place, offset in sorted(now.positions.items())},
-            "unread": {f"{place.topic}[{place.partition}]": count for place, count in sorted(now.unread.items())},
+            "positions": named(now.positions),
+            "unread": named(now.unread),
             "dead_letters": sum(store.ledger.dead_letters().values()),
         }
 

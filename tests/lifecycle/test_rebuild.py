@@ -19,7 +19,7 @@ from services.lifecycle import customers, trace, wakes
 from services.lifecycle.customers import Selection
 from services.lifecycle.trace import Spot
 from tests.lifecycle.harness import Lifecycle
-from tests.uncommitted import stepped, uncommitted
+from tests.uncommitted import uncommitted, work
 
 DAYS = tuple(f"2026-03-{day:02}T09:00:00Z" for day in range(1, 10))
 VIEWS = ("customers", "traces", "wakes")
@@ -61,7 +61,7 @@ def rows(lifecycle: Lifecycle, view: str, number: int | None = None) -> dict[str
 
 def finish(builder: Builder, view: str, between: Callable[[], object] = lambda: None) -> Rebuild:
     """Work to the end, and the tidying up after it."""
-    while stepped(builder):
+    while builder.step() is not None:
         between()
     job, _ = builder.job(view)
     assert job.rebuild is not None
@@ -157,12 +157,13 @@ def test_a_lead_whose_wake_was_lost_comes_back_after_all(company: Lifecycle) -> 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_whichever_transaction_is_not_committed_nothing_is_missing(company: Lifecycle, view: str) -> None:
-    before, number, begun = rows(company, view), 0, [1]
-    while number < begun[0]:
+    before, number, count = rows(company, view), 0, [1]
+    while number < count[0]:
         number += 1
         company.builder.begin(Wanted(view, "dana"))
-        with uncommitted(company.store.ledger, number) as begun:
-            assert finish(company.builder, view).outcome == "switched"
+        with uncommitted(company.store.ledger, number) as count:
+            work(company.builder)
+        assert finish(company.builder, view).outcome == "switched"
         assert rows(company, view) == before, f"transaction {number}"
     assert number > 5
 

@@ -163,7 +163,7 @@ def _line(record: Record, reason: str, service: str) -> tuple[object, ...]:
 
 
 def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str) -> list[DeadLetter]:
-    """The letters without those of records that are letters already, and of replays that are: the same act, and the same bytes."""
+    """The letters without those of records that are letters already, and of replays that are."""
     found: list[DeadLetter] = []
     replays: set[tuple[object, ...]] = set()
     for letter in letters:
@@ -173,7 +173,7 @@ def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str
         origin = replayed(record.headers, service)
         if origin is not None:
             replay = (origin, record.topic, record.key, record.value)
-            if replay in replays or _is_held(cursor, origin, record, service):
+            if replay in replays or _is_held(cursor, origin.act, replay, service):
                 continue
             replays.add(replay)
         found.append(letter)
@@ -194,15 +194,14 @@ def _name(record: Record) -> object:
     return identity(record.headers, record.value or b"") or (record.key, record.value)
 
 
-def _is_held(cursor: Cursor, origin: "Origin", record: Record, service: str) -> bool:
+def _is_held(cursor: Cursor, act: int, replay: tuple[object, ...], service: str) -> bool:
     """Whether a letter is that very replay. Where an older database was put back, acts have numbers of earlier ones again."""
     cursor.execute(
         "SELECT d.headers, d.topic, d.key, d.value FROM letter AS l JOIN dead_letter AS d ON d.number = l.number"
         " WHERE l.replay_act = ?",
-        (origin.act,),
+        (act,),
     )
-    wanted = (origin, record.topic, record.key, record.value)
-    return any((replayed(headers_of(headers), service), *rest) == wanted for headers, *rest in cursor.fetchall())
+    return any((replayed(headers_of(headers), service), *rest) == replay for headers, *rest in cursor.fetchall())
 
 
 class Origin(NamedTuple):
