@@ -157,7 +157,10 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
             "503, or tried again by the loop",
         ),
         Limit(
-            "wait for another writer of an SQLite file",
+            "connections to an SQLite file of one process", "events.bus.database.sqlite:CONNECTIONS_MAX", count, "waits, then 503"
+        ),
+        Limit(
+            "wait for one of those, or for another writer",
             "events.bus.database.sqlite:LOCK_SECONDS_MAX",
             seconds,
             "503, or tried again by the loop",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tests.soak.flat import Verdict, number, series, verdicts
 from tests.soak.plot import picture
+from tests.soak.soak import FORMAT
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 FIRST_MINUTES: Final = 5
@@ -29,8 +30,11 @@ whatever delayed it, the publisher included.
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write both."""
+    """Write both; 1 where the run was written by other code."""
     found = json.loads(Path(arguments[0]).read_text())
+    if found.get("format") != FORMAT:
+        print(f"{arguments[0]} has format {found.get('format')}, this code reads {FORMAT}: run `make soak` again", file=sys.stderr)
+        return 1
     (FOLDER / "soak.md").write_text(page(found))
     (FOLDER / "soak.svg").write_text(picture(found))
     print("written: docs/soak.md, docs/soak.svg")

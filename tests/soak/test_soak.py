@@ -12,6 +12,7 @@ from events.bus.partitioner import murmur2
 from events.record import Record
 from tests.soak.__main__ import main
 from tests.soak.flat import MEMORY, Rule, Series, judge, series, slope, verdicts
+from tests.soak.page import main as write_page
 from tests.soak.page import page
 from tests.soak.plot import picture
 from tests.soak.recount import SPOILED, compared, present
@@ -144,6 +145,13 @@ def test_the_page_and_the_picture_tell_every_figure() -> None:
     assert sum(1 for _ in root.iter("{http://www.w3.org/2000/svg}path")) == 4 + 4 + 3 + 2 + 4 + 4
     labels = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert f"routing: {100 + 59 * 0.3:.0f}" in labels
+
+
+def test_a_run_that_other_code_wrote_makes_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "soak.json"
+    file.write_text(json.dumps({**run(), "format": 1}))
+    assert write_page([str(file)]) == 1
+    assert "has format 1, this code reads 2: run `make soak` again" in capsys.readouterr().err
 
 
 def test_facts_are_counted_anew_where_their_customer_is_at_home() -> None:

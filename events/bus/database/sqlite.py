@@ -13,9 +13,9 @@ from events.bus.cursor import Cursor, Dialect
 from events.bus.database import CannotOpen
 
 LOCK_SECONDS_MAX: Final = 15
-"""How long to wait for another writer."""
-
-
+"""How long to wait for another writer, or for a connection."""
+CONNECTIONS_MAX: Final = 10
+"""Of one process: the loop's, and those of HTTP requests that read. All are opened at the start, and stay open."""
 PAGE_CACHE_KIB: Final = 16 * 1024
 """Of each connection: SQLite's own 2 MiB hold neither the indexes of a big store nor the pages of one large transaction."""
 CHECKPOINT_PAGES: Final = 4000
@@ -23,11 +23,40 @@ CHECKPOINT_PAGES: Final = 4000
 
 
 class _Pool(SQLiteConnectionPool):
+    """As many connections as there may be, from the start: a process holds the same files however its requests come.
+
+    SQLite itself keeps the file of a connection that is closed for as long as another one has a lock, which is always.
+    """
+
+    def __init__(self, file: Path | str) -> None:
+        super().__init__(
+            db_name=str(file),
+            lock_timeout=LOCK_SECONDS_MAX,
+            pool_timeout=LOCK_SECONDS_MAX,
+            pool_size=CONNECTIONS_MAX,
+            max_overflow=0,
+        )
+
+    def open_all(self) -> None:
+        taken: list[SQLiteConnection] = []
+        try:
+            while len(taken) < self.pool_size:
+                taken.append(self.get_connection())
+        finally:
+            for connection in taken:
+                self.put_connection(connection)
+
+    def put_connection(self, conn: SQLiteConnection) -> None:
+        with self._put_condition:
+            super().put_connection(conn)
+            self._pool.rotate(1)  # who comes next gets it, with its pages in memory; the others' stay few
+
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
         with connection.cursor() as cursor:  # SQLite keeps neither setting in the file
             cursor.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
             cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            cursor.execute("PRAGMA schema_version")  # whoever reads opens the log: a connection has all its files now
         return connection
 
 
@@ -51,13 +80,15 @@ class SQLite:
     def __init__(self, file: Path | str) -> None:
         self.dialect = Dialect()
         self._file = file
-        self._datastore = SQLiteDatastore(str(file), originator_id_type="text", lock_timeout=LOCK_SECONDS_MAX)
-        self._datastore.pool = _Pool(db_name=str(file), lock_timeout=LOCK_SECONDS_MAX)
+        self._pool = _Pool(file)
+        self._datastore = SQLiteDatastore(str(file), originator_id_type="text")
+        self._datastore.pool = self._pool
 
     @contextmanager
     def prepare(self) -> Iterator[None]:
         try:
             yield
+            self._pool.open_all()
         except (OSError, sqlite3.Error, PersistenceError) as error:
             raise CannotOpen(f"the database {self._file} cannot be opened: {error}") from error
 

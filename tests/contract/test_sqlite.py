@@ -1,0 +1,65 @@
+"""What only SQLite does: the files that a process holds open."""
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from events.bus.database import Database, open_database
+from events.bus.database.sqlite import CONNECTIONS_MAX
+
+OPEN_FILES = Path("/proc/self/fd")
+
+pytestmark = pytest.mark.skipif(not OPEN_FILES.exists(), reason="asks Linux which files are open")
+
+
+def held(folder: Path) -> int:
+    """How many files of a folder this process has open."""
+    return sum(each.resolve().is_relative_to(folder) for each in OPEN_FILES.iterdir())
+
+
+def read(database: Database, times: int) -> None:
+    """Read so many times at once."""
+    with ExitStack() as readers:
+        for _ in range(times):
+            readers.enter_context(database.read()).execute("SELECT count(*) FROM sqlite_master")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database("sqlite", tmp_path / "toy.sqlite", schema="toy")
+
+
+def test_a_process_holds_the_same_files_however_requests_come(tmp_path: Path, database: Database) -> None:
+    with database.prepare(), database.begin() as cursor:
+        cursor.execute("CREATE TABLE fact (number INTEGER)")
+    at_first = held(tmp_path)
+    for times in range(1, CONNECTIONS_MAX + 1):
+        read(database, times)
+        with database.begin() as cursor:
+            cursor.execute("INSERT INTO fact VALUES (?)", (times,))
+        assert held(tmp_path) == at_first, f"{times} at once"
+    database.close()
+    assert held(tmp_path) == 0
+
+
+def test_a_request_that_finds_all_connections_taken_waits_for_one(tmp_path: Path, database: Database) -> None:
+    with database.prepare():
+        pass
+    at_first, story = held(tmp_path), []
+
+    def one_more() -> None:
+        read(database, 1)
+        story.append("read")
+
+    thread = threading.Thread(target=one_more)
+    with ExitStack() as readers:
+        for _ in range(CONNECTIONS_MAX):
+            readers.enter_context(database.read())
+        thread.start()
+        assert held(tmp_path) == at_first
+        story.append("given back")
+    thread.join()
+    assert story == ["given back", "read"]
+    database.close()
