@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults properties simulate fuzz soak soak-page bench bench-long check docs node-client format lock freeze clean
+.PHONY: help setup demo up test test-long faults properties simulate fuzz soak soak-page bench bench-long bench-page check docs node-client format lock freeze clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench: $(STAMP) ## Measure against floors taken in the same run: 5 minutes, on a
 
 bench-long: $(STAMP) ## What bench leaves out, because it takes minutes: memory over a million customers, workers that die, two of them
 	@$(BIN)/python -m tests.bench --only memory workers --json bench-long.json
+
+bench-page: $(STAMP) ## Make docs/bench.md of bench.json and bench-long.json, which make bench and make bench-long wrote
+	@$(BIN)/python -m tests.bench.page bench.json bench-long.json
 
 check: $(STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy

@@ -4,8 +4,10 @@ import io
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,10 +19,12 @@ from tests.bench.grown import RISING, SCATTERED, Layout, copied, filled, grown_r
 from tests.bench.lifecycle import frame_rows, store_rows
 from tests.bench.long import POLICY, long_rows
 from tests.bench.memory import memory_rows
+from tests.bench.page import main as write_page
+from tests.bench.page import page
 from tests.bench.postgres import postgres_rows
 from tests.bench.projection import fold_rows
 from tests.bench.report import as_json, number, show
-from tests.bench.result import Comparison, Goal, Lap, Measure, percentile
+from tests.bench.result import Comparison, Goal, Lap, Measure, Row, percentile
 from tests.bench.timing import race
 from tests.bench.workload import as_records, messages
 from tests.bench.written import Blueprint, RawWriter, Watcher, digest, rows_of
@@ -45,6 +49,16 @@ MEMORY = Measure(name="memory", subject="a process", unit="MiB", figures=(70.0,)
 FACTS = 60
 
 
+def written(rows: Sequence[Row]) -> dict[str, Any]:
+    """A run as it is kept."""
+    here = {
+        **dict.fromkeys(("cpus", "machine", "system", "python", "sqlite", "kafka"), "x"),
+        "fsync_ms": 0.2,
+        "load_average": [0.5],
+    }
+    return as_json(rows, machine=here, run={"started": "2026-11-27", "rounds": 3, "quick": False, "broken": False})
+
+
 def test_a_row_is_the_median_of_its_rounds() -> None:
     assert (RATE.subject_figure, RATE.floor_figure) == (60, 100)
     assert RATE.ratio == 0.3, "the median of 0.1, 0.9 and 0.3, not 60 ÷ 100"
@@ -62,6 +76,28 @@ def test_a_goal_is_a_bound_from_below_for_rates_and_from_above_for_latencies() -
 def test_a_percentile_is_one_of_the_values() -> None:
     hundred = [float(value) for value in range(100, 0, -1)]
     assert (percentile(hundred, 99), percentile(hundred, 50), percentile([7.0], 99)) == (99.0, 50.0, 7.0)
+
+
+def test_the_page_tells_every_row_of_every_run() -> None:
+    first, second = written([RATE, WIDE, LATENCY]), written([MEMORY])
+    text = page([first, second])
+    assert "| fast | 60.0 | 100 | rows/s | 0.30 | 0.10 to 0.90 | ≥ 0.3 | yes |" in text
+    assert "- **slow**: there and back ÷ there" in text
+    assert "| slow | 31.0 | 10.0 | ms | 3.10 | 3.10 to 3.10 | ≤ 3 | **no** |" in text
+    assert "| memory | a process | 70.0 | MiB | - | - |" in text
+    assert text.count("## Begun") == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "why"), [({"quick": True}, "quick run"), ({"broken": True}, "no end"), ({"format": 0}, "format 0")]
+)
+def test_no_page_is_made_of_a_run_that_is_not_to_be_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, object], why: str
+) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps({**written([RATE]), **other}))
+    assert write_page([str(file)]) == 1
+    assert why in capsys.readouterr().err
 
 
 def test_arms_take_their_steps_in_turn() -> None:
