@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.report import FORMAT, number
+from tests.bench.result import Goal
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "bench.md"
 WHAT: Final = """\
@@ -15,7 +16,7 @@ WHAT: Final = """\
 A figure of one machine says little about another one. So `make bench` and `make bench-long` measure what Handoff does, the
 *subject*, against a *floor* taken in the same round: what the same machine does with the same rows and bytes and no domain, or the
 same work where it is smaller. A ratio is the median of the ratios of the rounds; the column after it has the least and the
-greatest of them. Goals were set before anything was measured; those that are not reached are here too.
+greatest of them. Goals that are not reached are here too.
 """
 
 
@@ -71,10 +72,8 @@ def _run(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _goal(row: Mapping[str, Any]) -> str:
-    goal = row.get("goal")
-    if goal is None:
-        return "-"
-    return f"≤ {goal['at_most']:g}" if "at_most" in goal else f"≥ {goal['at_least']:g}"
+    said = row.get("goal")
+    return "-" if said is None else str(Goal.from_json(said))
 
 
 def _reached(row: Mapping[str, Any]) -> str:

@@ -31,6 +31,12 @@ class Goal(Struct, frozen=True):
         """The bound as it is written to a file."""
         return {"at_most" if self.at_most else "at_least": self.bound}
 
+    @classmethod
+    def from_json(cls, said: Mapping[str, float]) -> "Goal":
+        """The goal that a file has."""
+        ((kind, bound),) = said.items()
+        return cls(bound, at_most=kind == "at_most")
+
     def __str__(self) -> str:
         return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
 

@@ -38,6 +38,7 @@ class _Pool(SQLiteConnectionPool):
         )
 
     def open_all(self) -> None:
+        """Open those that are not open yet."""
         taken: list[SQLiteConnection] = []
         try:
             while len(taken) < self.pool_size:
