@@ -56,7 +56,7 @@ class StatusState(Status, frozen=True, kw_only=True):
     cause: Cause
 
 
-class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What leads have said of the customer, last writer by field, without the contact.
 
     Attributes:

@@ -15,7 +15,7 @@ from events.bus.letters.keeping import waiting
 from events.bus.rebuild import SUFFIXES
 from services.forecast.domain import Deal, Segment
 from services.forecast.periods import Period
-from services.forecast.store import IN_FORCE, VIEW, Moment, sliced
+from services.forecast.store import GROUPED, IN_FORCE, VIEW, Moment, slices
 
 _HALF: Final = 32
 _LOW: Final = (1 << _HALF) - 1
@@ -92,20 +92,19 @@ class Figures:
         With a period, categories are added up too, and one day stands for all that lie in it, another for all that do not.
         """
         keys = {"key": self._column(by)}
-        keys |= {"state": "state", "currency": "currency", "probability": "probability", "day": "day" if by == "quarter" else None}
+        keys |= {**{name: name for name in GROUPED}, "day": "day" if by == "quarter" else None}
         if period is not None:
             keys["day"] = "CASE WHEN day BETWEEN :first AND :last THEN :first WHEN day IS NOT NULL THEN '' END"
-        grouped = {name: column for name, column in keys.items() if column is not None}
+        grouped = [str(place) for place, column in enumerate(keys.values(), 1) if column is not None]
         amounts = _AMOUNTS[:1] if period is None else _AMOUNTS
         sums = ", ".join(f"CAST(sum({name} >> {_HALF}) AS BIGINT), CAST(sum({name} & {_LOW}) AS BIGINT)" for name in amounts)
-        columns = ", ".join([*(f"{column} AS {name}" for name, column in grouped.items()), *amounts])
-        deals = sliced(f"deal_history{self._set}", columns, moment)
-        query = (
-            f"SELECT {', '.join(name if name in grouped else 'NULL' for name in keys)}, count(*), count(*) - count(amount), {sums}"
-            f" FROM {deals} GROUP BY {', '.join(grouped)}"
-        )
+        columns = ", ".join(f"{column or 'NULL'} AS {name}" for name, column in keys.items())
+        parts = [
+            f"SELECT {columns}, count(*), count(*) - count(amount), {sums} {rows} GROUP BY {', '.join(grouped)}"
+            for rows in slices(f"deal_history{self._set}", moment)
+        ]
         parameters = {**moment._asdict(), **(period._asdict() if period else {})}
-        return [Segment(*row[:7], *_joined(row[7:])) for row in self._rows(query, parameters)]
+        return [Segment(*row[:7], *_joined(row[7:])) for row in self._rows(" UNION ALL ".join(parts), parameters)]
 
     def deals(self, moment: Moment, by: str | None, after: tuple[str, str]) -> Iterator[Listed]:
         """The deals at a moment, by customer and id, from the one after ``after`` on."""

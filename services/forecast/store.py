@@ -33,17 +33,20 @@ class Moment(NamedTuple):
     known_at: int = FOREVER - 1
 
 
-def sliced(table: str, columns: str, moment: Moment) -> str:
-    """All rows of a history that are :data:`IN_FORCE` at a moment, by the index ``<table>_slice``.
+def slices(table: str, moment: Moment) -> list[str]:
+    """All rows of a history of deals that are :data:`IN_FORCE` at a moment, from ``FROM`` to ``WHERE``: in two or three parts.
 
-    What is known to this day and what was known then are asked for in two steps, because an index can be entered at a range of one
-    column only: so an answer by what is known now reads what holds to this day, and nothing that was corrected since.
+    An index can be entered at a range of one column only, and gives an order only after columns that have one value. So what is
+    known to this day and what was known then are asked for apart: an answer by what is known now reads nothing that was corrected
+    since. And what has no end is asked for apart from what has ended since, or will: it comes in the order of the columns
+    :data:`GROUPED`, and is added up by them as it is read; sorting it took four times as long as reading.
     """
-    rows = f"SELECT {columns} FROM {table} INDEXED BY {table}_slice WHERE {IN_FORCE}"
-    known_now = f"{rows} AND recorded_to = {FOREVER}"
-    if moment.known_at >= FOREVER - 1:
-        return f"({known_now}) AS held"
-    return f"({known_now} UNION ALL {rows} AND recorded_to < {FOREVER}) AS held"
+    rows = f"FROM {table} INDEXED BY {table}_held WHERE"
+    # The plus keeps the planner from entering the index at a range of what is asked to be one value.
+    endless = f"{rows} {IN_FORCE.replace('valid_to', '+valid_to')} AND recorded_to = {FOREVER} AND valid_to = {FOREVER}"
+    ending = f"{rows} {IN_FORCE} AND recorded_to = {FOREVER} AND valid_to < {FOREVER}"
+    corrected = f"{rows} {IN_FORCE} AND recorded_to < {FOREVER}"
+    return [endless, ending] if moment.known_at >= FOREVER - 1 else [endless, ending, corrected]
 
 
 SPAN: Final = ("valid_from", "valid_to", "recorded_from", "recorded_to")
@@ -75,11 +78,14 @@ _TABLES: Final = (
         customer_id TEXT NOT NULL, part INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (customer_id, part)) WITHOUT ROWID""",
 )
 _SETTING: Final = "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-_SLICES: Final = {
-    "deal_history": ("customer_id", *Deal._fields),
-    "status_history": ("stage",),
-}
-"""What totals need besides the times: where an index can have it all, they are read from it alone, past the images."""
+GROUPED: Final = ("state", "currency", "probability")
+"""What all totals are added up by."""
+_HELD: Final = ("recorded_to", "valid_to")
+_HELD_WIDE: Final = (
+    *(*_HELD, *GROUPED, "valid_from", "recorded_from"),
+    *(name for name in ("customer_id", *Deal._fields) if name not in GROUPED),
+)
+"""All that totals need: where an index can have it, they are read from it alone, past the images."""
 _KEY: Final = ("customer_id", "deal_id", "valid_from", "recorded_from")
 TABLES: Final[tuple[Table, ...]] = (
     Table("deal_history", _KEY, ("valid_to", "recorded_to", *DEAL_COLUMNS)),
@@ -114,16 +120,11 @@ class Store:
                 for suffix in SUFFIXES:
                     for table in _TABLES:
                         cursor.execute(table.format(set=suffix))
-                    for table, more in _SLICES.items():
-                        name = f"{table}{suffix}"
-                        columns = (
-                            "recorded_to",
-                            "valid_to",
-                            "valid_from",
-                            "recorded_from",
-                            *(more if dialect.wide_indexes else ()),
-                        )
-                        cursor.execute(f"CREATE INDEX IF NOT EXISTS {name}_slice ON {name} ({', '.join(columns)})")
+                    for table in ("deal_history", "status_history"):
+                        cursor.execute(f"DROP INDEX IF EXISTS {table}{suffix}_slice")  # of older databases
+                    columns = _HELD_WIDE if dialect.wide_indexes else (*_HELD, "valid_from", "recorded_from")
+                    deals = f"deal_history{suffix}"
+                    cursor.execute(f"CREATE INDEX IF NOT EXISTS {deals}_held ON {deals} ({', '.join(columns)})")
                 sets.prepare(cursor, [VIEW])
                 jobs.prepare(cursor)
             self.ledger: Final = Ledger(

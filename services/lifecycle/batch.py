@@ -161,7 +161,7 @@ class Batch:
 
     def _refuse(self, record: KafkaRecord | None, refused: Known) -> None:
         """Bury the one of two facts of one identity that is not the fact; an earlier one is written anew from what is stored."""
-        fact = refused.fact
+        fact = refused.whole
         if record is None:
             message = encode(
                 _TOPIC_OF.get(fact.type, MOVED.name),

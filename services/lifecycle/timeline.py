@@ -91,7 +91,7 @@ def _entries(store: Store, reading: Reading, came: Mapping[FactRef, Arrival], pa
 
 
 def _entry(fact: Fact, changed: dict[str, Any], arrival: Arrival, corrected: dict[str, Any] | None) -> dict[str, Any]:
-    data = msgspec.to_builtins(fact.data)
+    data = msgspec.to_builtins(arrival.fact.data)  # the whole of it: a record keeps what its fold reads
     del data["customer_id"]
     entry: dict[str, Any] = plain(
         {

@@ -298,6 +298,28 @@ def test_customers_of_a_stage_are_one_segment_however_many_they_are(forecast: Fo
     assert sorted((each.group or "", each.deals, each.amount) for each in found) == [("", 10, 100_000), ("prospect", 20, 200_000)]
 
 
+def test_what_holds_with_no_end_in_sight_is_added_up_without_sorting(tmp_path: Path) -> None:
+    """It is most of what there is: all deals of today. SQLite alone is asked; PostgreSQL adds up in a hash table."""
+    plans: list[list[str]] = []
+
+    class Explained(Figures):
+        def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+            if "GROUP BY" in query:
+                first, *_ = query.split(" UNION ALL ")
+                plans.append([step for *_, step in super()._rows(f"EXPLAIN QUERY PLAN {first}", parameters)])
+            return super()._rows(query, parameters)
+
+    forecast = Forecast(tmp_path / "forecast.sqlite")
+    forecast.start()
+    forecast.deal("acme", "opportunity:1", (HOURS[1], image(100)))
+    forecast.settle()
+    with forecast.store.snapshot() as cursor:
+        (found,) = Explained(cursor).segments(Moment(parse_instant(HOURS[2])))
+    forecast.close()
+    assert (found.deals, found.amount) == (1, 10_000)
+    assert plans == [["SEARCH deal_history USING COVERING INDEX deal_history_held (recorded_to=? AND valid_to=?)"]]
+
+
 def test_answers_are_kept_until_something_comes_and_only_so_many(forecast: Forecast) -> None:
     asked: list[tuple[Moment, str | None]] = []
 

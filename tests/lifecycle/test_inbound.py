@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from events.assignments import LeadAssigned
 from events.bus.partitioner import crc32, murmur2
 from events.codec import Fact, content
 from events.facts import (
@@ -95,6 +96,27 @@ def test_a_record_in_another_partition_is_sent_home_and_folded_there_once(lifecy
     lifecycle.bus.append(message)  # and the same fact at home as well
     lifecycle.settle()
     assert [fact.data.customer_id for fact in lifecycle.published()] == [customer]
+
+
+@pytest.mark.parametrize("first_is_larger", [False, True])
+def test_of_two_assignments_the_refused_one_is_written_with_its_whole_reasoning(lifecycle: Any, first_is_larger: bool) -> None:
+    at = parse_instant(DAY_1)
+    both = [
+        LeadAssigned(customer_id="acme", assignment_id="a1", rep_id="ann", trace={"territories": [{"holds": True, "at": [n, 0.5]}]})
+        for n in (1, 2)
+    ]
+    smaller = min(
+        both, key=lambda data: sha256(content(Fact("acme", "crm", "same", "crm.lead.assigned.v1", at, at, data))).digest()
+    )
+    for data in sorted(both, key=lambda data: data is smaller, reverse=not first_is_larger):
+        lifecycle.publish("crm.lead.assigned.v1", data, DAY_1, id="same")
+        lifecycle.settle()
+
+    (letter,) = lifecycle.letters()
+    (larger,) = (data for data in both if data is not smaller)
+    assert msgspec.json.decode(letter.value, type=LeadAssigned) == larger
+    (known,) = lifecycle.store.load(murmur2(b"acme", 4), ["acme"], lifecycle.policy)["acme"].known.values()
+    assert known.whole.data == smaller
 
 
 @pytest.mark.parametrize("first_is_larger", [False, True])

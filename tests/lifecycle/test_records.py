@@ -116,6 +116,15 @@ def test_an_assignment_that_was_rejected_has_bounced(lifecycle: Lifecycle, http:
     assert http.get("/v1/customers/c", params={"as_of": DAY_1}).json()["bounces"] == 0
 
 
+def test_the_timeline_shows_the_whole_reasoning_of_an_assignment(lifecycle: Lifecycle, http: TestClient) -> None:
+    trace = {"territories": [{"territory": "DACH", "holds": True}], "cursor": {"before": {"ann": "0"}}}
+    given = LeadAssigned(customer_id="c", assignment_id="a1", rep_id="ann", trace=trace)
+    lifecycle.publish("crm.lead.assigned.v1", given, DAY_1)
+    lifecycle.settle()
+    (entry,) = http.get("/v1/timeline/c").json()["timeline"]
+    assert entry["data"] == {"assignment_id": "a1", "rep_id": "ann", "trace": trace}
+
+
 def test_as_of_an_instant(acme: Lifecycle, http: TestClient) -> None:
     """The quote came in on day 5, and counts on day 3 all the same."""
     body = http.get("/v1/customers/acme/1", params={"as_of": DAY_3}).json()

@@ -229,11 +229,16 @@ def image_of(deal: Deal, record_owner: str | None, origin: Origin) -> Image:
         splits=opportunity.splits if opportunity is not None else (),
         product=opportunity.product if opportunity is not None else None,
         origin=origin,
-        documents=tuple(_document_image(document, deal) for document in documents.all),
+        documents=_document_images(documents, deal),
     )
 
 
-def _document_image(document: AnyDocument, deal: Deal) -> DocumentImage:
+def _document_images(documents: Documents, deal: Deal) -> tuple[DocumentImage, ...]:
+    counted = set(deal.count.counted)
+    return tuple(_document_image(document, deal, (document.kind, document.id) in counted) for document in documents.all)
+
+
+def _document_image(document: AnyDocument, deal: Deal, included: bool) -> DocumentImage:
     state: str
     match document:
         case Opportunity():
@@ -245,6 +250,6 @@ def _document_image(document: AnyDocument, deal: Deal) -> DocumentImage:
         id=document.id,
         state=state,
         amount=price_of(document),
-        included=(document.kind, document.id) in deal.count.counted,
+        included=included,
         replaced_by=document.replaced_by if isinstance(document, Quote) else None,
     )

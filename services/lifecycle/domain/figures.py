@@ -57,7 +57,7 @@ class Count(Struct, frozen=True, gc=False):
     currency: str | None = None
     conflicts: tuple[str, ...] = ()
     category: Category = "likely"
-    counted: frozenset[tuple[str, str]] = frozenset()
+    counted: tuple[tuple[str, str], ...] = ()
 
 
 def count(documents: Documents, state: DealStateName) -> Count:
@@ -76,7 +76,7 @@ def count(documents: Documents, state: DealStateName) -> Count:
     else:
         figures = Figures()
     category = _category(documents.opportunity if main is None or isinstance(main, Order) else main)
-    return Count(figures, currency, conflicts, category, frozenset((document.kind, document.id) for document in chosen))
+    return Count(figures, currency, conflicts, category, tuple((document.kind, document.id) for document in chosen))
 
 
 def price_of(document: AnyDocument) -> Money | None:

@@ -46,7 +46,7 @@ class Links(Struct, frozen=True, gc=False):
     quote_replaces: HashTrieMap[str, Link] = HashTrieMap()
     order_opportunity: HashTrieMap[str, Link] = HashTrieMap()
     order_quote: HashTrieMap[str, Link] = HashTrieMap()
-    named_by: HashTrieMap[str, frozenset[DocumentKey]] = HashTrieMap()
+    named_by: HashTrieMap[str, tuple[DocumentKey, ...]] = HashTrieMap()
 
     def plus(self, key: Key, data: object) -> Links:
         """The links after a fact (in whatever order facts come); the same object where it says nothing new."""
@@ -83,12 +83,12 @@ class Links(Struct, frozen=True, gc=False):
 
 
 def _named(
-    named_by: HashTrieMap[str, frozenset[DocumentKey]], quote: str | None, document: DocumentKey
-) -> HashTrieMap[str, frozenset[DocumentKey]]:
+    named_by: HashTrieMap[str, tuple[DocumentKey, ...]], quote: str | None, document: DocumentKey
+) -> HashTrieMap[str, tuple[DocumentKey, ...]]:
     if quote is None:
         return named_by
-    before = named_by.get(quote, frozenset())
-    return named_by if document in before else named_by.insert(quote, before | {document})
+    before = named_by.get(quote, ())
+    return named_by if document in before else named_by.insert(quote, tuple(sorted((*before, document))))
 
 
 def _some(links: HashTrieMap[str, Link], names: Iterable[str]) -> HashTrieMap[str, Link]:

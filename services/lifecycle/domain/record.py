@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from msgspec import Struct
 from rpds import HashTrieMap
 
-from events.codec import Fact, content
+from events.codec import Fact
 from events.facts import FactRef
 from events.published import Cause
 from services.lifecycle.domain.adding import plus
@@ -69,7 +68,7 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     refused: list[Known] = []
     for fact, origin in arrivals:
         ref = FactRef(source=fact.source, id=fact.id)
-        arrived = Known(hashlib.sha256(content(fact)).digest(), fact, origin)
+        arrived = Known.of(fact, origin)
         before = known.get(ref)
         if before is None or arrived.digest < before.digest:
             known = known.insert(ref, arrived)
@@ -89,7 +88,7 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
         return _one_by_one(record, arrivals, policy)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
     events: list[AnyEvent] = [
-        FactAccepted(recorded_at=recorded_at, fact=each.fact, origin=each.origin, tables=through) for each in accepted
+        FactAccepted(recorded_at=recorded_at, fact=each.whole, origin=each.origin, tables=through) for each in accepted
     ]
     last = accepted[-1].fact
     cause = Cause(source=last.source, id=last.id, type=last.type)
@@ -141,11 +140,6 @@ def restore(
     """The record of which this is stored (in the order in which it was), folded once: with the versions that were known then."""
     tables = max(event.tables for event in stored)
     accepted = (event for event in stored if isinstance(event, FactAccepted))
-    known = {
-        FactRef(source=event.fact.source, id=event.fact.id): Known(
-            hashlib.sha256(content(event.fact)).digest(), event.fact, event.origin
-        )
-        for event in accepted
-    }
+    known = {FactRef(source=event.fact.source, id=event.fact.id): Known.of(event.fact, event.origin) for event in accepted}
     fold = fold_of((each.fact for each in known.values()), policy.known(tables))
     return Record(customer_id, fold, HashTrieMap.convert(known), version, recorded_at, tables)

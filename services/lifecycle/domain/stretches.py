@@ -8,7 +8,7 @@ read more of a state says it here.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from services.lifecycle.domain.deals import Origin
 from services.lifecycle.domain.links import document_of
 from services.lifecycle.domain.state import State
 
+T = TypeVar("T", bound=str)
 Part = Literal["owner", "profile", "contact", "lead", "handoffs", "verdicts"]
 """Parts of a state that most facts neither change nor read."""
 
@@ -33,15 +34,15 @@ class Stretch(Struct, frozen=True, gc=False):
     of its most probable deal, and neither its owner nor its origin changed, which every deal shows.
     """
 
-    deals: frozenset[str] = frozenset()
-    replaced: frozenset[str] = frozenset()
-    parts: frozenset[Part] = frozenset()
+    deals: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     alone: bool = True
 
     def plus(self, before: State | None, after: State, data: Data, deals: Collection[str]) -> Stretch:
         """The same with one more fact; ``deals``: those that it touches."""
         if before is None:
-            return Stretch(frozenset(deals), alone=False)
+            return Stretch(_with((), deals), alone=False)
         alone = (
             self.alone
             and "prospect" not in (before.stage, after.stage)
@@ -50,8 +51,14 @@ class Stretch(Struct, frozen=True, gc=False):
         )
         replaced = self.replaced
         if isinstance(data, QuoteFields) and data.replaces is not None:
-            replaced |= {data.replaces}
-        return Stretch(self.deals.union(deals), replaced, self.parts | _parts(before, after, data, deals), alone)
+            replaced = _with(replaced, (data.replaces,))
+        parts = _with(self.parts, _parts(before, after, data, deals))
+        return Stretch(_with(self.deals, deals), replaced, parts, alone)
+
+
+def _with(some: tuple[T, ...], more: Collection[T]) -> tuple[T, ...]:
+    """All of them once, in order. A tuple of texts is nothing that a garbage collection looks at; a set is."""
+    return some if all(each in some for each in more) else tuple(sorted({*some, *more}))
 
 
 def _parts(before: State, after: State, data: Data, deals: Collection[str]) -> frozenset[Part]:
