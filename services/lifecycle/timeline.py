@@ -87,11 +87,12 @@ def _entries(store: Store, reading: Reading, came: Mapping[FactRef, Arrival], pa
     taken = takewhile(lambda step: key_of(step.fact) <= last, steps(reading.record.fold, first, reading.policy))
     changed = {ref_of(step.fact): at_its_place(step) for step in taken}
     corrected = _corrected(store, reading, [came[ref_of(fact)] for fact in page])
-    return [_entry(fact, changed[ref], came[ref], corrected.get(ref)) for fact in page for ref in [ref_of(fact)]]
+    return [_entry(came[ref], changed[ref], corrected.get(ref)) for ref in map(ref_of, page)]
 
 
-def _entry(fact: Fact, changed: dict[str, Any], arrival: Arrival, corrected: dict[str, Any] | None) -> dict[str, Any]:
-    data = msgspec.to_builtins(arrival.fact.data)  # the whole of it: a record keeps what its fold reads
+def _entry(arrival: Arrival, changed: dict[str, Any], corrected: dict[str, Any] | None) -> dict[str, Any]:
+    fact = arrival.fact  # as it came: the record's own is what its fold reads
+    data = msgspec.to_builtins(fact.data)
     del data["customer_id"]
     entry: dict[str, Any] = plain(
         {
