@@ -81,10 +81,7 @@ _SETTING: Final = "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, va
 GROUPED: Final = ("state", "currency", "probability")
 """What all totals are added up by."""
 _HELD: Final = ("recorded_to", "valid_to")
-_HELD_WIDE: Final = (
-    *(*_HELD, *GROUPED, "valid_from", "recorded_from"),
-    *(name for name in ("customer_id", *Deal._fields) if name not in GROUPED),
-)
+_HELD_WIDE: Final = (*_HELD, *GROUPED, "valid_from", "recorded_from", "customer_id", *sorted({*Deal._fields} - {*GROUPED}))
 """All that totals need: where an index can have it, they are read from it alone, past the images."""
 _KEY: Final = ("customer_id", "deal_id", "valid_from", "recorded_from")
 TABLES: Final[tuple[Table, ...]] = (

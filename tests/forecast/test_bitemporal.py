@@ -1,7 +1,9 @@
 """The view equals the naive recomputation at every instant, in any batching, with repeats, parts and restarts."""
 
 import itertools
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from events.values import format_instant, parse_instant
 from services.forecast.domain import Question, Segment, deal_of, segment_of, summarize
 from services.forecast.figures import Figures, Segments
 from services.forecast.periods import FOREVER, Period
-from services.forecast.store import Moment
+from services.forecast.store import Moment, Store
 from tests.forecast.harness import CAUSE, Forecast, change, image
 from tests.forecast.naive import Naive
 from tests.postgres import PostgresServer
@@ -318,6 +320,25 @@ def test_what_holds_with_no_end_in_sight_is_added_up_without_sorting(tmp_path: P
     forecast.close()
     assert (found.deals, found.amount) == (1, 10_000)
     assert plans == [["SEARCH deal_history USING COVERING INDEX deal_history_held (recorded_to=? AND valid_to=?)"]]
+
+
+def test_the_indexes_of_an_older_database_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "forecast.sqlite"
+    Store(path).close()
+    older = ("deal_history_slice", "deal_history_2_slice", "status_history_slice")
+    with closing(sqlite3.connect(path)) as connection:
+        before = indexes(connection)
+        connection.execute("DROP INDEX deal_history_held")
+        for name in older:
+            connection.execute(f"CREATE INDEX {name} ON {name.removesuffix('_slice')} (recorded_to, valid_to)")
+        assert indexes(connection) == (before | {*older}) - {"deal_history_held"}
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert indexes(connection) == before
+
+
+def indexes(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")}
 
 
 def test_answers_are_kept_until_something_comes_and_only_so_many(forecast: Forecast) -> None:

@@ -65,6 +65,7 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
     assert not record.known or record.tables == through
     known = record.known
     accepted: list[Known] = []
+    new: list[Fact] = []
     refused: list[Known] = []
     for fact, origin in arrivals:
         ref = FactRef(source=fact.source, id=fact.id)
@@ -73,6 +74,7 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
         if before is None or arrived.digest < before.digest:
             known = known.insert(ref, arrived)
             accepted.append(arrived)
+            new.append(fact)
             refused += [before] if before is not None else []
         elif arrived.digest != before.digest:
             refused.append(arrived)
@@ -88,11 +90,11 @@ def accept_all(record: Record, arrivals: Sequence[tuple[Fact, Origin]], policy: 
         return _one_by_one(record, arrivals, policy)
     recorded_at = max(record.recorded_at, *(each.fact.recorded_at for each in accepted))
     events: list[AnyEvent] = [
-        FactAccepted(recorded_at=recorded_at, fact=each.whole, origin=each.origin, tables=through) for each in accepted
+        FactAccepted(recorded_at=recorded_at, fact=fact, origin=each.origin, tables=through)
+        for each, fact in zip(accepted, new, strict=True)
     ]
     last = accepted[-1].fact
     cause = Cause(source=last.source, id=last.id, type=last.type)
-    new = [each.fact for each in accepted]
     events += changes(record.fold, folded, known, cause, recorded_at, facts=new, replaced=replaced)
     after = Record(record.customer_id, folded.fold, known, record.version + len(events), recorded_at, through)
     return Accepted(after, events, refused)
