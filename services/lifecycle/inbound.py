@@ -7,7 +7,9 @@ changed in memory counts only once it is committed; after a failure nothing has 
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
+
+from eventsourcing.persistence import StoredEvent
 
 from events.bus import Bus
 from events.bus.ledger import Outgoing
@@ -20,13 +22,20 @@ from services.lifecycle.cache import Cache
 from services.lifecycle.catching_up import CatchingUp, published_of
 from services.lifecycle.metrics import Counters
 from services.lifecycle.portions import TooMuch, portions
-from services.lifecycle.store import Store
+from services.lifecycle.store import PUBLISHED, Store, outgoing_of
 from services.lifecycle.sweep import Sweep
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
 _STREAM: Final = "lifecycle["
 """The stream of a shard's events, but for its number."""
+
+
+class _Written(NamedTuple):
+    """What the last transaction wrote to a shard's stream that publishes something, and the number that was the last before."""
+
+    after: int
+    events: Sequence[tuple[int, StoredEvent]]
 
 
 class Inbound:
@@ -44,6 +53,7 @@ class Inbound:
         self._clock = clock
         self._cache = cache
         self._last: dict[int, int] = {}
+        self._written: dict[int, _Written] = {}
 
     # -------------------------------------------------------------------------------------- ownership
 
@@ -69,6 +79,7 @@ class Inbound:
         self._cache.forget(shards)
         for shard in shards:
             self._last.pop(shard, None)
+            self._written.pop(shard, None)
 
     # ------------------------------------------------------------------------------------------ batch
 
@@ -114,10 +125,18 @@ class Inbound:
 
     def _write(self, records: Sequence[KafkaRecord], work: Work) -> None:
         try:
-            self._last.update(self._store.commit(records, work))
+            given = self._store.commit(records, work)
         except BaseException:
             self._last.clear()  # it may have been written and not answered: the database knows
+            self._written.clear()
             raise
+        for shard, numbers in given.items():
+            if shard in self._last:
+                told = [
+                    (number, event) for number, event in zip(numbers, work.events[shard], strict=True) if event.topic in PUBLISHED
+                ]
+                self._written[shard] = _Written(self._last[shard], told)
+            self._last[shard] = numbers[-1]
 
     def _commit(self, records: Sequence[KafkaRecord], batch: Batch) -> None:
         self._write(records, batch.work)
@@ -165,10 +184,19 @@ class Inbound:
         last = self._last_of(shard)
         if after >= last:
             return []
-        entries = self._store.outgoing(shard, after, limit)
+        entries = self._just_written(shard, after, limit)
+        if entries is None:
+            entries = self._store.outgoing(shard, after, limit)
         if len(entries) < limit and (entries[-1].number if entries else after) < last:
             entries.append(Outgoing(last, ()))  # nothing but facts follows: they need no acknowledgement
         return entries
+
+    def _just_written(self, shard: int, after: int, limit: int) -> list[Outgoing] | None:
+        """The same as the store would read, where it is what was written last; None where it is not, or was asked for before."""
+        written = self._written.pop(shard, None)
+        if written is None or written.after != after or len(written.events) > limit:
+            return None
+        return [outgoing_of(number, event) for number, event in written.events]
 
     def acknowledged(self, stream: str, number: int) -> None:
         self._catching_up.acknowledged(number - self._ledger.relay_positions([stream])[stream])

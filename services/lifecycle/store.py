@@ -42,7 +42,8 @@ _PAGE_ROWS: Final = 500
 _VERSION_MAX: Final = 2**63 - 1
 RECORD_TOPICS: Final = tuple(event.TOPIC for event in EVENTS)
 """The durable names of all events of records."""
-_PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event not in UNTOLD), FORWARDED)
+PUBLISHED: Final = (*(event.TOPIC for event in EVENTS if event not in UNTOLD), FORWARDED)
+"""The durable names of all stored events that publish something."""
 
 
 class Store:
@@ -203,17 +204,17 @@ class Store:
             return event if isinstance(event, Forwarded) else None
         return None
 
-    def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, int]:
-        """Write a batch's outcome and its positions in one transaction; answers with the last number of each stream it grew.
+    def commit(self, records: Sequence[KafkaRecord], work: Work) -> dict[int, Sequence[int]]:
+        """Write a batch's outcome and its positions in one transaction; answers with the numbers that its events have, by shard.
 
         Raises ``Fenced`` where another worker owns a log or has written a record.
         """
-        last: dict[int, int] = {}
+        given: dict[int, Sequence[int]] = {}
         with self.ledger.transaction(records, holding=work.followed) as cursor:
             traces: list[tuple[trace.Name, Spot]] = []
             for shard in sorted(work.events):  # always in this order, so that no two workers wait for each other
                 numbers = self._insert(cursor, shard, work.events[shard])
-                last[shard] = numbers[-1]
+                given[shard] = numbers
                 traces += [(name, Spot(shard, numbers[place])) for place, name in work.traces[shard]]
             if work.letters:
                 self.ledger.bury(cursor, work.letters)
@@ -225,7 +226,7 @@ class Store:
                 " SET identity = excluded.identity, through = excluded.through",
                 [(shard, *known) for shard, known in sorted(work.followed.items()) if known is not None],
             )
-        return last
+        return given
 
     def _write_views(self, cursor: Cursor, work: Work, traces: Sequence[tuple[trace.Name, Spot]]) -> None:
         standing = sets.to_write(cursor, self.database.dialect)
@@ -293,11 +294,8 @@ class Store:
 
     def outgoing(self, shard: int, after: int, limit: int) -> list[Outgoing]:
         """Entries of a shard's stream: what each stored event publishes. Accepted facts, which publish nothing, are left out."""
-        notifications = self._tables[shard].select_notifications(after + 1, limit, topics=_PUBLISHED)
-        return [
-            Outgoing(each.id, messages_of(str(each.originator_id), each.originator_version, from_bytes(each.topic, each.state)))
-            for each in notifications
-        ]
+        notifications = self._tables[shard].select_notifications(after + 1, limit, topics=PUBLISHED)
+        return [outgoing_of(each.id, each) for each in notifications]
 
     # ------------------------------------------------------------------------------------------ wakes
 
@@ -307,6 +305,12 @@ class Store:
             return []
         with self._read() as cursor:
             return wakes.due(cursor, shards, instant)
+
+
+def outgoing_of(number: int, stored: StoredEvent) -> Outgoing:
+    """What a stored event publishes, which has that number in its shard's stream."""
+    event = from_bytes(stored.topic, stored.state)
+    return Outgoing(number, messages_of(str(stored.originator_id), stored.originator_version, event))
 
 
 def _askable(customers: Collection[str]) -> list[str]:

@@ -6,7 +6,6 @@ only when they are in the database, a supervisor that crashes. Faust's own commi
 server, no leader topic.
 """
 
-import asyncio
 import logging
 import os
 import threading
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import faust
 import mode
+import uvloop
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
@@ -79,7 +79,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     logger = faust_log
 
     def _new_consumer_thread(self) -> Any:
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
+        return _Thread(self, loop=self.loop, thread_loop=uvloop.new_event_loop(), beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         offsets = {}
@@ -150,7 +150,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
     logger = faust_log
 
     def __init__(self, app: App) -> None:
-        super().__init__(app, override_logging=False, redirect_stdouts=False, quiet=True, loop=asyncio.new_event_loop())
+        super().__init__(app, override_logging=False, redirect_stdouts=False, quiet=True, loop=uvloop.new_event_loop())
         self.spinner = None
 
     def run(self) -> int:

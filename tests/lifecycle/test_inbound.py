@@ -291,3 +291,28 @@ def test_what_is_too_much_for_a_record_is_a_dead_letter_and_the_rest_goes_on(lif
     assert lifecycle.counted("crm.order.v1", "LimitExceeded") == 2
     record = lifecycle.store.load(murmur2(b"acme", 4), ["acme"], lifecycle.policy)["acme"]
     assert set(record.fold.images) == {"opportunity:none", "opportunity:another"}
+
+
+@pytest.mark.parametrize("transactions", [1, 2], ids=["asked after each transaction", "asked after two"])
+def test_what_goes_out_from_memory_is_what_is_stored(
+    lifecycle: Any, eur: Eur, transactions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme", company="Acme"), DAY_1)
+    lifecycle.settle()
+    worker, store, shard = lifecycle.worker, lifecycle.store, lifecycle.store.home("acme")
+    stream, stored, looked = f"lifecycle[{shard}]", store.outgoing, []
+    monkeypatch.setattr(store, "outgoing", lambda *asked: looked.append(asked) or stored(*asked))
+    sent = store.last_number(shard)
+    for day, amount in ((DAY_2, "1000"), (DAY_3, "3000")):
+        for transaction in range(transactions):
+            deal = opportunity("acme", eur(amount), name=f"o{day[:10]}{transaction}", owner="anna")
+            worker.process([lifecycle.publish("crm.opportunity.created.v1", deal, day)])
+        entries = worker.outgoing(stream, sent, 500)
+        assert sum(len(entry.messages) for entry in entries) >= transactions
+        assert [entry for entry in entries if entry.messages] == stored(shard, sent, 500)
+        assert len(looked) == (0 if transactions == 1 else 1), "the database is asked only where more was written than the last"
+        assert worker.outgoing(stream, sent, 500) == entries, "asked again, as after a failure of the bus"
+        assert worker.outgoing(stream, sent, 1) == entries[:1], "a part of it"
+        sent = store.last_number(shard)
+        looked.clear()
+        assert worker.outgoing(stream, sent, 500) == []

@@ -111,6 +111,7 @@ def series(found: Mapping[str, Any]) -> list[Series]:
             told.append(Series(f"{what}, {percent}", "ms", points, None if what == LATE else LATENCY))
     told += [Series(f"write-ahead log, {name}", "MiB", _disk(samples, f"{name} wal"), WAL) for name in SERVICES]
     told += [Series(f"on the disk, {name}", "MiB", _disk(samples, name)) for name in PROCESSES]
+    told.append(Series(SPEED, "ms", [(_minute(sample), float(sample["work_ms"])) for sample in samples]))
     asked = [sample for sample in samples if "answers_ms" in sample]
     for path in ("/v1/pipeline", "/v1/customers"):
         points = [(_minute(each), each["answers_ms"][path]) for each in asked if path in each["answers_ms"]]
@@ -120,6 +121,9 @@ def series(found: Mapping[str, Any]) -> list[Series]:
 
 LATE: Final = "published late"
 """By how much facts were published after they were due: tells of the machine, and of nothing that is measured."""
+
+SPEED: Final = "always the same loop"
+"""Its processor time tells of the machine, too: of one that others share, or that gets hot."""
 
 
 def number(figure: float) -> str:

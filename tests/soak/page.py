@@ -58,8 +58,9 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## What is flat\n"
     yield HOW
     yield from _table(judged, trends=True)
-    yield "\n## What grows, and may\n"
-    yield "Stores grow with what is stored, answers over all of it take longer, and Kafka holds the segments of its log open.\n"
+    yield "\n## What has no rule\n"
+    yield "Stores grow with what is stored, answers over all of it take longer, and Kafka holds the segments of its log open."
+    yield "Two lines tell of the machine alone: how late facts were published, and the processor time of always the same loop.\n"
     yield f"| figure | after {FIRST_MINUTES} minutes | at the end |"
     yield "|---|---:|---:|"
     for each in series(found):

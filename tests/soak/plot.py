@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 from xml.sax.saxutils import escape
 
-from tests.soak.flat import Point, Series, number, series
+from tests.soak.flat import SPEED, Point, Series, number, series
 
 WIDTH: Final = 860
 HEIGHT: Final = 130
@@ -36,6 +36,7 @@ PANELS: Final = (
     Panel("lag, records (the median of each minute)", ["lag, "]),
     Panel("latency from when a fact was due, ms", ["status change out, ", "rep out, ", "deal in the forecast, "], logarithmic=True),
     Panel("CPU time per 1,000 facts, ms", ["cpu, "]),
+    Panel("processor time of always the same loop, ms (how fast the machine is)", [SPEED]),
     Panel("on the disk, MiB (it grows with what is stored)", ["on the disk, "]),
 )
 

@@ -26,7 +26,7 @@ ONE_MACHINE: Final = Layout("sqlite", (KAFKA,))
 LOOK_SECONDS: Final = 5.0
 SETTLE_SECONDS_MAX: Final = 300.0
 PROBE_DEAL: Final = f"opportunity:{PROBE}"
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the JSON's shape."""
 
 

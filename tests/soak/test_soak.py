@@ -16,7 +16,9 @@ from tests.soak.page import main as write_page
 from tests.soak.page import page
 from tests.soak.plot import picture
 from tests.soak.recount import SPOILED, compared, present
+from tests.soak.soak import FORMAT
 from tests.soak.traffic import probe_message
+from tests.soak.watching import way
 
 MINUTES = 60
 
@@ -43,6 +45,7 @@ def sample(minute: int, rising: dict[str, float]) -> dict[str, Any]:
         "seconds": minute * 60.0,
         "sent": minute * 30_000,
         "load_average": 1.0,
+        "work_ms": 2.0,
         "processes": {
             name: {
                 "resident_mib": 120.0,
@@ -135,6 +138,13 @@ def test_of_a_short_run_no_trend_is_told() -> None:
     assert not_kept(found) == []
 
 
+def test_the_way_that_measures_the_machine_comes_by_every_place() -> None:
+    there, places = way(1_000), [0]
+    while (place := there[places[-1]]) != 0:
+        places.append(place)
+    assert sorted(places) == list(range(1_000))
+
+
 def test_the_page_and_the_picture_tell_every_figure() -> None:
     found = run(routing=0.3)
     text = page(found)
@@ -142,7 +152,7 @@ def test_the_page_and_the_picture_tell_every_figure() -> None:
         assert f"| {each.name} | {each.figure}" in text
     assert "1 of" not in text
     root = ElementTree.fromstring(picture(found))
-    assert sum(1 for _ in root.iter("{http://www.w3.org/2000/svg}path")) == 4 + 4 + 3 + 2 + 4 + 4
+    assert sum(1 for _ in root.iter("{http://www.w3.org/2000/svg}path")) == 4 + 4 + 3 + 2 + 4 + 1 + 4
     labels = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert f"routing: {100 + 59 * 0.3:.0f}" in labels
 
@@ -151,7 +161,7 @@ def test_a_run_that_other_code_wrote_makes_no_page(tmp_path: Path, capsys: pytes
     file = tmp_path / "soak.json"
     file.write_text(json.dumps({**run(), "format": 1}))
     assert write_page([str(file)]) == 1
-    assert "has format 1, this code reads 2: run `make soak` again" in capsys.readouterr().err
+    assert f"has format 1, this code reads {FORMAT}: run `make soak` again" in capsys.readouterr().err
 
 
 def test_facts_are_counted_anew_where_their_customer_is_at_home() -> None:

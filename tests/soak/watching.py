@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from handoff.client import ServiceDown, Services
@@ -21,6 +22,8 @@ METRICS_EVERY: Final = 3
 """Metrics are asked for with every third look: every 15 s, as a Prometheus does."""
 ANSWERS_EVERY: Final = 12
 """An answer over all deals is asked for every minute, as a page that somebody has open does."""
+STEPS: Final = 50_000
+"""What the machine's speed is measured by takes so many steps, from one place in memory to another: a few milliseconds."""
 
 
 class Watch:
@@ -31,6 +34,7 @@ class Watch:
         self._stack = stack
         self._services = services
         self._began = time.monotonic()
+        self._way = way(4 * STEPS)
 
     def look(self, sent: int) -> dict[str, Any]:
         """One more sample. ``sent``: how many facts were published until now."""
@@ -38,6 +42,7 @@ class Watch:
             "seconds": round(time.monotonic() - self._began, 1),
             "sent": sent,
             "load_average": os.getloadavg()[0],
+            "work_ms": work_ms(self._way),
             "processes": {name: self._process(name) for name in PROCESSES},
             "services": {name: self._service(name) for name in SERVICES},
             "disk_mib": self._disk(),
@@ -91,6 +96,22 @@ class Watch:
             sizes[f"{name} wal"] = size(folder / f"{name}.sqlite-wal")
         sizes["logs"] = sum(size(file) for file in (folder / "logs").rglob("*"))
         return {name: round(bytes_ / MIB, 2) for name, bytes_ in sizes.items()}
+
+
+def way(places: int) -> list[int]:
+    """From each of so many places to the next, across all of them in no order, as a program goes from object to object."""
+    order = list(range(places))
+    Random(1).shuffle(order)
+    return [following for _, following in sorted(zip(order, order[1:] + order[:1], strict=True))]
+
+
+def work_ms(way: list[int]) -> float:
+    """The processor time of always the same work: on a machine that others share, it is not always the same time."""
+    began = time.thread_time()
+    place = 0
+    for _ in range(STEPS):
+        place = way[place]
+    return round((time.thread_time() - began) * 1000, 3)
 
 
 def process(pid: int) -> dict[str, float]:
