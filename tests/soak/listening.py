@@ -6,7 +6,7 @@ The listener reads the two topics as any consumer would; what a message tells of
 import threading
 import time
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
@@ -42,6 +42,7 @@ class Latencies:
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._told: dict[tuple[str, int], dict[str, float]] = {}
         self._lock = threading.Lock()
 
     def note(self, what: str, due: float) -> None:
@@ -51,16 +52,26 @@ class Latencies:
             self._found[what][int((due - self._began) / 60)].append((now - due) * 1000)
 
     def by_minute(self) -> dict[str, list[dict[str, float]]]:
-        """Median, p99, maximum and count for each minute."""
+        """Median, p99, maximum and count for each minute.
+
+        What was counted before and has not grown is not counted again, and nobody who has something to note waits for the rest: a
+        pause in here would be told as the services'.
+        """
         with self._lock:
-            return {
-                what: [{"minute": minute, **_figures(some)} for minute, some in sorted(minutes.items())]
-                for what, minutes in self._found.items()
+            minutes = {what: sorted(some) for what, some in self._found.items()}
+            grown = {
+                (what, minute): tuple(self._found[what][minute])
+                for what, some in minutes.items()
+                for minute in some
+                if self._told.get((what, minute), {}).get("count") != len(self._found[what][minute])
             }
+        self._told.update((key, _figures(some)) for key, some in grown.items())
+        return {what: [{"minute": minute, **self._told[what, minute]} for minute in some] for what, some in minutes.items()}
 
 
-def _figures(values: list[float]) -> dict[str, float]:
-    found = {"p50": percentile(values, 50), "p99": percentile(values, 99), "max": max(values)}
+def _figures(values: Sequence[float]) -> dict[str, float]:
+    in_order = sorted(values)
+    found = {"p50": percentile(in_order, 50), "p99": percentile(in_order, 99), "max": in_order[-1]}
     return {**{name: round(value, 2) for name, value in found.items()}, "count": len(values)}
 
 

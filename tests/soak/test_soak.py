@@ -12,6 +12,7 @@ from events.bus.partitioner import murmur2
 from events.record import Record
 from tests.soak.__main__ import main
 from tests.soak.flat import MEMORY, Rule, Series, judge, series, slope, verdicts
+from tests.soak.listening import Latencies
 from tests.soak.page import main as write_page
 from tests.soak.page import page
 from tests.soak.plot import picture
@@ -162,6 +163,19 @@ def test_a_run_that_other_code_wrote_makes_no_page(tmp_path: Path, capsys: pytes
     file.write_text(json.dumps({**run(), "format": 1}))
     assert write_page([str(file)]) == 1
     assert f"has format 1, this code reads {FORMAT}: run `make soak` again" in capsys.readouterr().err
+
+
+def test_what_comes_late_counts_for_its_minute() -> None:
+    latencies, now = Latencies(), time.perf_counter()
+    for due in (now, now + 60, now + 61):
+        latencies.note("rep out", due)
+    first, second = latencies.by_minute()["rep out"]
+    assert [(each["minute"], each["count"]) for each in (first, second)] == [(0, 1), (1, 2)]
+    latencies.note("rep out", now - 5)
+    later, unchanged = latencies.by_minute()["rep out"]
+    assert (later["count"], unchanged) == (2, second)
+    assert later["p50"] >= first["p50"]
+    assert later["p99"] == later["max"] >= 5_000
 
 
 def test_facts_are_counted_anew_where_their_customer_is_at_home() -> None:
