@@ -17,8 +17,12 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 """The request line and the headers; a longer one is answered with 400."""
 HEAD_SECONDS_MAX: Final = 30.0
 """A connection whose next request is not complete, but for its body, is closed after so long, or twice that at most."""
-IDLE_SECONDS_MAX: Final = 5
-"""A connection on which nothing comes after an answer is closed."""
+IDLE_SECONDS_MAX: Final = 75
+"""A connection on which nothing comes after an answer is closed.
+
+Later than clients and proxies close theirs (5 s, 60 s) or ask again (a Prometheus after 15 s): where both come at the same moment,
+the question is lost.
+"""
 
 
 class Impatient(H11Protocol):
@@ -37,11 +41,16 @@ class Impatient(H11Protocol):
         super().connection_lost(exc)
 
     def _wait(self, before: Any) -> None:
-        """Look again in a while; ``before``: the last request whose head was complete."""
-        if self.conn.their_state is h11.IDLE and before is not None and before == (self.cycle,):
+        """Look again in a while; ``before``: the request after which a head was awaited at the last look, if one was.
+
+        The first head is awaited from the beginning, another one when some of it has come: until then the connection is idle.
+        """
+        begun = self.cycle is None or self.conn.trailing_data[0]
+        awaited = (self.cycle,) if begun and self.conn.their_state is h11.IDLE else None
+        if awaited is not None and awaited == before:
             self.transport.close()
             return
-        self._look = self.loop.call_later(self.head_seconds_max, self._wait, (self.cycle,))
+        self._look = self.loop.call_later(self.head_seconds_max, self._wait, awaited)
 
 
 def server(app: FastAPI) -> uvicorn.Server:

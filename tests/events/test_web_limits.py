@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from events.web import bodies
 from events.web.bodies import BODY_BYTES_MAX
-from events.web.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, Impatient, server
+from events.web.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, IDLE_SECONDS_MAX, Impatient, server
 
 CHUNK = 64 * 1024
 
@@ -39,17 +41,25 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextmanager
+def serving(idle_seconds: int = IDLE_SECONDS_MAX) -> Iterator[int]:
+    """A server; its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     running = server(application())
     running.config.http = Hasty
+    running.config.timeout_keep_alive = idle_seconds
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     yield listener.getsockname()[1]
     running.should_exit = True
     thread.join(10)
     listener.close()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving() as port:
+        yield port
 
 
 def said(port: int, *pieces: bytes) -> bytes:
@@ -68,6 +78,10 @@ def said(port: int, *pieces: bytes) -> bytes:
 
 def post(length: int | str, body: bytes = b"") -> bytes:
     return f"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+KEPT = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+"""A request after which the connection stays."""
 
 
 def test_a_body_of_the_limit_is_read(port: int) -> None:
@@ -99,8 +113,27 @@ def test_a_head_that_does_not_end_is_given_up(port: int, begun: bytes) -> None:
 
 
 def test_after_an_answer_too(port: int) -> None:
-    whole = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-    assert said(port, whole, b"POST /le").count(b"HTTP/1.1 200 OK") == 1
+    assert said(port, KEPT, b"POST /le").count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_a_connection_may_be_idle_after_an_answer_for_longer_than_a_head_may_take(port: int) -> None:
+    """Who asks every five seconds, or fifteen, is not to meet a connection that is closed at that moment."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.connect()
+        kept = connection.sock
+        for _ in range(3):
+            connection.request("POST", "/length", b"{}")
+            assert connection.getresponse().read() == b"2"
+            assert connection.sock is kept
+            for _ in range(3):
+                assert said(port) == b"", "closed after the time for a head, or twice that"
+    clients_keep, proxies_keep = 5, 60
+    assert server(FastAPI()).config.timeout_keep_alive > max(clients_keep, proxies_keep)
+
+
+def test_one_that_stays_idle_is_closed() -> None:
+    with serving(idle_seconds=1) as port:
+        assert said(port, KEPT).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from events.bus.database import TRANSIENT
 from events.bus.memory import drain
 from events.bus.rebuild import sets
 from events.bus.rebuild.builder import Builder, Wanted
 from events.bus.rebuild.jobs import STALE_SECONDS, Rebuild
 from events.facts import Data, LeadCreated, LeadQualified, LeadRecycled, LeadUpdated, OpportunityCreated, OpportunityLost, OwnerSet
-from events.values import Price, parse_instant
+from events.values import NANOSECONDS, Price, parse_instant
 from services.lifecycle import customers, trace, wakes
 from services.lifecycle.customers import Selection
 from services.lifecycle.trace import Spot
@@ -219,6 +220,37 @@ def test_one_worker_makes_it_while_another_writes(company: Lifecycle) -> None:
     for view in VIEWS:
         company.builder.begin(Wanted(view, "dana", check=True))
         assert finish(company.builder, view).outcome == "equal"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_one_that_works_a_hundredth_of_the_time_is_not_taken_for_dead(company: Lifecycle) -> None:
+    """Every look at the clock takes a second: after a step it would rest for minutes, and who is silent for so long is dead."""
+    passed = 0.0
+
+    def now() -> int:
+        nonlocal passed
+        passed += 1
+        return parse_instant(DAYS[8]) + int(passed * NANOSECONDS)
+
+    def builder() -> Builder:
+        store = company.stores[-1]
+        views = list(company.builder.views.values())
+        return Builder(store.ledger, store.database.read, views, worker=str(len(company.stores)), transient=TRANSIENT, now=now)
+
+    seldom = builder()
+    company.start("lifecycle-2")
+    another = builder()
+    seldom.begin(Wanted("customers", "dana", check=True, share=1))
+    rests = []
+    while (rest := seldom.step()) is not None:
+        rests.append(rest)
+        passed += rest
+        another.step()
+    job, _ = another.job("customers")
+    assert job.rebuild is not None
+    assert (job.rebuild.outcome, job.rebuild.worker) == ("equal", "1")
+    assert max(rests) > STALE_SECONDS / 4, "it did rest"
 
 
 TEN = Price(amount=Decimal(10), currency="EUR")

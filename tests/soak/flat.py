@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 from handoff.settings import SERVICES
-from tests.soak.watching import PROCESSES
+from tests.soak.watching import ASKED, PROCESSES
 
 MINUTES_MIN: Final = 20.0
 """Of shorter runs no trend is told."""
@@ -73,6 +73,7 @@ LAG_SECONDS: Final = 1.0
 def verdicts(found: Mapping[str, Any]) -> list[Verdict]:
     """Everything that is said of a run: first whether it was sound, then what is flat."""
     judged = list(_sound(found["end"])) if "end" in found else [Verdict("the end", "not reached", "", "reached", False)]
+    judged.append(_answered(found["samples"]))
     if found["minutes"] >= MINUTES_MIN:
         judged += [judge(each, found["minutes"]) for each in series(found) if each.rule is not None]
     return judged
@@ -113,7 +114,7 @@ def series(found: Mapping[str, Any]) -> list[Series]:
     told += [Series(f"on the disk, {name}", "MiB", _disk(samples, name)) for name in PROCESSES]
     told.append(Series(SPEED, "ms", [(_minute(sample), float(sample["work_ms"])) for sample in samples]))
     asked = [sample for sample in samples if "answers_ms" in sample]
-    for path in ("/v1/pipeline", "/v1/customers"):
+    for path in ASKED:
         points = [(_minute(each), each["answers_ms"][path]) for each in asked if path in each["answers_ms"]]
         told.append(Series(f"an answer of {path}", "ms", points))
     return told
@@ -153,6 +154,14 @@ def _cpu(samples: Sequence[Mapping[str, Any]], name: str, every: int = 12) -> li
         if None not in spent and facts:
             points.append((_minute(after), (spent[1]["cpu_seconds"] - spent[0]["cpu_seconds"]) * 1e6 / facts))
     return points
+
+
+def _answered(samples: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Whether each question was answered that was asked beside the facts: how a service is, and those of ``ASKED``."""
+    answers = [sample["services"][name] for sample in samples for name in SERVICES]
+    answers += [sample["answers_ms"].get(path) for sample in samples if "answers_ms" in sample for path in ASKED]
+    missing = answers.count(None)
+    return Verdict("questions without an answer", f"{missing} of {len(answers):,}", "", "none", not missing)
 
 
 def _sound(end: Mapping[str, Any]) -> Iterator[Verdict]:

@@ -128,6 +128,16 @@ def test_a_run_that_was_not_sound_is_not_called_so(other: dict[str, Any], name: 
     assert not_kept({**run(), "end": end(**other)}) == [name]
 
 
+def test_a_question_that_was_not_answered_is_told() -> None:
+    found = run()
+    assert not_kept(found) == []
+    found["samples"][7]["services"]["routing"] = None
+    found["samples"][8]["answers_ms"] = {"/v1/pipeline": 8.0}
+    assert not_kept(found) == ["questions without an answer"]
+    [told] = [each for each in verdicts(found) if not each.kept]
+    assert told.figure == f"2 of {3 * MINUTES + 2}"
+
+
 def test_a_run_that_did_not_come_to_its_end_is_not_sound() -> None:
     found = run()
     del found["end"]
@@ -149,9 +159,10 @@ def test_the_way_that_measures_the_machine_comes_by_every_place() -> None:
 def test_the_page_and_the_picture_tell_every_figure() -> None:
     found = run(routing=0.3)
     text = page(found)
-    for each in verdicts(found):
+    judged = verdicts(found)
+    for each in judged:
         assert f"| {each.name} | {each.figure}" in text
-    assert "1 of" not in text
+    assert f"**{len(judged) - 1} of {len(judged)} figures" in text
     root = ElementTree.fromstring(picture(found))
     assert sum(1 for _ in root.iter("{http://www.w3.org/2000/svg}path")) == 4 + 4 + 3 + 2 + 4 + 1 + 4
     labels = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]

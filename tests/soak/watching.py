@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from handoff.client import ServiceDown, Services
-from handoff.settings import SERVICES
+from handoff.settings import SERVICES, ServiceName
 from tests.faults.stack import Stack
 
 PROCESSES: Final = (*SERVICES, "kafka")
@@ -21,7 +21,12 @@ MIB: Final = 2**20
 METRICS_EVERY: Final = 3
 """Metrics are asked for with every third look: every 15 s, as a Prometheus does."""
 ANSWERS_EVERY: Final = 12
-"""An answer over all deals is asked for every minute, as a page that somebody has open does."""
+"""``ASKED`` is asked for every minute, as a page that somebody has open does."""
+ASKED: Final[dict[str, tuple[ServiceName, dict[str, str]]]] = {
+    "/v1/pipeline": ("forecast", {"currency": "EUR"}),
+    "/v1/customers": ("lifecycle", {"limit": "100"}),
+}
+"""Answers over all deals and all customers, by path: of whom, and with which parameters."""
 STEPS: Final = 50_000
 """What the machine's speed is measured by takes so many steps, from one place in memory to another.
 
@@ -76,16 +81,11 @@ class Watch:
         return {key: said[key] for key in ("state", "lag", "lag_seconds", "dead_letters") if key in said}
 
     def _answers(self) -> dict[str, float]:
-        """What answers take that go through all there is."""
-        asked = {
-            "/v1/pipeline": lambda: self._services.get("forecast", "/v1/pipeline", currency="EUR"),
-            "/v1/customers": lambda: self._services.get("lifecycle", "/v1/customers", limit="100"),
-        }
         found = {}
-        for path, ask in asked.items():
+        for path, (service, parameters) in ASKED.items():
             began = time.perf_counter()
             try:
-                ask()
+                self._services.get(service, path, **parameters)
             except ServiceDown:
                 continue
             found[path] = round((time.perf_counter() - began) * 1000, 1)

@@ -19,6 +19,7 @@ from events.bus.ledger import Ledger
 from events.bus.rebuild import View, comparison, jobs, sets
 from events.bus.rebuild.jobs import Busy, Job, Rebuild
 from events.bus.rebuild.work import RETRY_SECONDS, Steps, Work
+from events.values import NANOSECONDS
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class Builder(threading.Thread):
         if self._steps is None:
             self._woken.clear()
             self._steps = self._next()
-        begun = time.perf_counter()
+        begun = self._now()
         try:
             pause = next(self._steps, None)
         except BaseException:
@@ -158,7 +159,7 @@ class Builder(threading.Thread):
         if pause is None:
             self._steps = None
             return None
-        return min(pause * (time.perf_counter() - begun), REST_SECONDS_MAX) if pause >= 0 else -pause
+        return min(pause * (self._now() - begun) / NANOSECONDS, REST_SECONDS_MAX) if pause >= 0 else -pause
 
     def _next(self) -> Steps[None]:
         """What there is to do."""
