@@ -50,10 +50,12 @@ def serving(idle_seconds: int = IDLE_SECONDS_MAX) -> Iterator[int]:
     running.config.timeout_keep_alive = idle_seconds
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    yield listener.getsockname()[1]
-    running.should_exit = True
-    thread.join(10)
-    listener.close()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        running.should_exit = True
+        thread.join(10)
+        listener.close()
 
 
 @pytest.fixture(scope="module")
