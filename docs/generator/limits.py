@@ -92,9 +92,15 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
     "HTTP": (
         Limit("connections at a time", "events.web.server:CONNECTIONS_MAX", count, "503 at once"),
         Limit("request line and headers", "events.web.server:HEAD_BYTES_MAX", size, "400"),
-        Limit("time for them", "events.web.server:HEAD_SECONDS_MAX", seconds, "the connection is closed, after twice that at most"),
+        Limit(
+            "time for them, for a body that was answered before its end, and without reading any of an answer",
+            "events.web.server:STALL_SECONDS_MAX",
+            seconds,
+            "the connection is ended, after twice that at most",
+        ),
         Limit("silence after an answer", "events.web.server:IDLE_SECONDS_MAX", seconds, "the connection is closed"),
-        Limit("body of a request", "events.web.bodies:BODY_BYTES_MAX", size, "413, and no more is read"),
+        Limit("answers on their way when a service ends", "events.web.server:GRACE_SECONDS_MAX", seconds, "they are cut off"),
+        Limit("body of a request", "events.web.bodies:BODY_BYTES_MAX", size, "413; what still comes is thrown away"),
         Limit("time for it", "events.web.bodies:BODY_SECONDS_MAX", seconds, "408"),
         Limit("events of one request", "services.lifecycle.http_events:EVENTS_MAX", count, "413"),
         Limit("wrong parameters told", "events.web.parameters:ERRORS_MAX", count, "the others are told when these are mended"),

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from importlib.metadata import version
 
@@ -25,7 +24,7 @@ from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.record import TopicPartition
 from events.topics import DIRECTORY, LIFECYCLE
-from events.web.server import server as http_server
+from events.web.server import Server
 from services.forecast.api import create_app
 from services.forecast.directory import Directories, Refresher
 from services.forecast.inbound import GROUP, TOPICS, Inbound
@@ -103,8 +102,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     view = ForecastView(bus, store.snapshot, worker.taking, TRANSIENT)
     builder = Builder(store.ledger, store.snapshot, [view], worker=instance, transient=TRANSIENT)
     app = create_app(store, directories, loop.progress, registry, settings, time.time_ns, office, builder)
-    server = http_server(app)
-    http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    http = Server(app, listener)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
@@ -116,12 +114,11 @@ def run(settings: Settings, listener: socket.socket) -> int:
         log.error("%s", error)
         return 2 if isinstance(error, PositionLost) else 1  # which no restart mends
     finally:
-        server.should_exit = True
         watchdog.stop()
         forgetting.stop()
         builder.stop()
         refresher.stop()
-        http.join(timeout=5)
+        http.stop()
         store.close()
         bus.close()
     return 0

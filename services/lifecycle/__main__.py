@@ -27,7 +27,7 @@ from events.bus.rebuild.builder import Builder
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import LIFECYCLE, LIFECYCLE_INPUTS
-from events.web.server import server as http_server
+from events.web.server import Server
 from services.lifecycle.api import create_app
 from services.lifecycle.cache import Cache
 from services.lifecycle.domain.state import Policy
@@ -143,8 +143,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     )
     builder = builder_of(store, tables, f"lifecycle-{settings.instance}")
     app = create_app(store, tables, loop.progress, registry, counters.moved, publisher, worker.sweep, mass, office, builder)
-    server = http_server(app)
-    http = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    http = Server(app, listener)
     watchdog = Watchdog(loop.progress, settings.watchdog_seconds, done=worker.done)
     looking = threading.Thread(target=tables.watch, args=(ending, LOOK_SECONDS), name="status tables", daemon=True)
     for thread in (publisher, runner, http, watchdog, looking, forgetting, builder):
@@ -155,10 +154,9 @@ def run(settings: Settings, listener: socket.socket) -> int:
         log.error("%s", error)
         return 2 if isinstance(error, PositionLost) else 1  # which no restart mends
     finally:
-        server.should_exit = True
         ending.set()
         watchdog.stop()
-        http.join(timeout=5)
+        http.stop()
         runner.stop()
         forgetting.stop()
         builder.stop()

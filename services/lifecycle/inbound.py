@@ -32,7 +32,7 @@ _STREAM: Final = "lifecycle["
 
 
 class _Written(NamedTuple):
-    """What the last transaction wrote to a shard's stream that publishes something, and the number that was the last before."""
+    """What the last transaction wrote to a shard's stream that publishes something, and the number right before its first."""
 
     after: int
     events: Sequence[tuple[int, StoredEvent]]
@@ -131,11 +131,11 @@ class Inbound:
             self._written.clear()
             raise
         for shard, numbers in given.items():
-            if shard in self._last:
-                told = [
-                    (number, event) for number, event in zip(numbers, work.events[shard], strict=True) if event.topic in PUBLISHED
-                ]
-                self._written[shard] = _Written(self._last[shard], told)
+            before, told = numbers[0] - 1, zip(numbers, work.events[shard], strict=True)
+            if self._last.get(shard) == before:
+                self._written[shard] = _Written(before, [each for each in told if each[1].topic in PUBLISHED])
+            else:  # in between may be what was written and not answered: the database knows
+                self._written.pop(shard, None)
             self._last[shard] = numbers[-1]
 
     def _commit(self, records: Sequence[KafkaRecord], batch: Batch) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from importlib.metadata import version
 
@@ -21,7 +20,7 @@ from events.bus.progress import Progress
 from events.bus.watchdog import Watchdog
 from events.environment import unknown
 from events.topics import ASSIGNMENT, LIFECYCLE, REQUEST
-from events.web.server import server as http_server
+from events.web.server import Server
 from services.routing.api import create_app
 from services.routing.app import topology
 from services.routing.desk import Desk
@@ -101,8 +100,8 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
     forgetting = Forgetting(letters, settings.dead_letter_days, transient=TRANSIENT)
     office = Office(letters, store.read, Rehearsal(store, reference), transient=TRANSIENT, now=time.time_ns)
     app = create_app(store, reference, progress, registry, office)
-    server = http_server(app)
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True).start()
+    http = Server(app, listener)
+    http.start()
     watchdog = Watchdog(progress, settings.watchdog_seconds)
     try:
         await_kafka(bus, reference)
@@ -123,8 +122,8 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
         log.error("%s", error)
         return 1
     finally:
-        server.should_exit = True
         watchdog.stop()
+        http.stop()
         forgetting.stop()
         for hop in (match, desk):
             hop.loop.close()

@@ -57,6 +57,10 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     logger = faust_log
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, thread_loop=uvloop.new_event_loop(), **more)
+        self._close_thread_loop_on_stop = True  # mode would leave it to whoever has made the loop
+
     def _create_consumer(self, loop: Any) -> Any:
         consumer = super()._create_consumer(loop)
         consumer._partition_assignment_strategy = [RangePartitionAssignor]
@@ -79,7 +83,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     logger = faust_log
 
     def _new_consumer_thread(self) -> Any:
-        return _Thread(self, loop=self.loop, thread_loop=uvloop.new_event_loop(), beacon=self.beacon)
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         offsets = {}

@@ -3,19 +3,19 @@
 import asyncio
 import json
 import socket
-import threading
+import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from events.web import bodies
 from events.web.bodies import BODY_BYTES_MAX
-from events.web.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, IDLE_SECONDS_MAX, Impatient, server
+from events.web.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, IDLE_SECONDS_MAX, Impatient, Server
 
 CHUNK = 64 * 1024
 
@@ -23,7 +23,17 @@ CHUNK = 64 * 1024
 class Hasty(Impatient):
     """One that waits for no more than a moment."""
 
-    head_seconds_max = 0.1
+    stall_seconds_max = 0.1
+
+
+class Looked(Impatient):
+    """One that looks when it is told to."""
+
+    stall_seconds_max = 3600.0
+
+
+LARGE = 64 * 1024 * 1024
+"""Bytes of an answer that no buffers of the system hold."""
 
 
 def application() -> FastAPI:
@@ -34,6 +44,10 @@ def application() -> FastAPI:
     async def length(request: Request) -> int:
         return len(await request.body())
 
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(bytes(LARGE))
+
     @app.exception_handler(HTTPException)
     async def told(_: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
@@ -42,25 +56,23 @@ def application() -> FastAPI:
 
 
 @contextmanager
-def serving(idle_seconds: int = IDLE_SECONDS_MAX) -> Iterator[int]:
-    """A server; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    running = server(application())
-    running.config.http = Hasty
-    running.config.timeout_keep_alive = idle_seconds
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        running.should_exit = True
-        thread.join(10)
-        listener.close()
+def served(kind: type[Impatient] = Hasty, idle_seconds: int = IDLE_SECONDS_MAX) -> Iterator[tuple[Server, int]]:
+    """A server, and its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(application(), listener)
+        server.uvicorn.config.http = kind
+        server.uvicorn.config.timeout_keep_alive = idle_seconds
+        server.start()
+        try:
+            yield server, listener.getsockname()[1]
+        finally:
+            server.stop()
+            assert not server.thread.is_alive()
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with serving() as port:
+    with served() as (_, port):
         yield port
 
 
@@ -129,13 +141,78 @@ def test_a_connection_may_be_idle_after_an_answer_for_longer_than_a_head_may_tak
             assert connection.sock is kept
             for _ in range(3):
                 assert said(port) == b"", "closed after the time for a head, or twice that"
-    clients_keep, proxies_keep = 5, 60
-    assert server(FastAPI()).config.timeout_keep_alive > max(clients_keep, proxies_keep)
 
 
 def test_one_that_stays_idle_is_closed() -> None:
-    with serving(idle_seconds=1) as port:
+    with served(idle_seconds=1) as (_, port):
         assert said(port, KEPT).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("rest", [b"{", b"{}"], ids=["a part", "all"])
+@pytest.mark.parametrize("path", ["/nowhere", "/length"])
+def test_a_body_that_comes_after_the_answer_holds_nothing(port: int, path: str, rest: bytes) -> None:
+    length = 2 if path == "/nowhere" else BODY_BYTES_MAX + 1
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        answer = connection.recv(CHUNK)
+        while not answer.endswith(b"}"):
+            answer += connection.recv(CHUNK)
+        assert answer[:12] in (b"HTTP/1.1 404", b"HTTP/1.1 413")
+        connection.sendall(rest)
+        with suppress(ConnectionError):
+            assert connection.recv(CHUNK) == b""
+
+
+def test_an_answer_that_is_read_slowly_is_sent_and_one_that_is_not_read_is_given_up() -> None:
+    with served(Looked) as (server, port), socket.create_connection(("127.0.0.1", port), timeout=20) as reader:
+        reader.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        read(reader, CHUNK)
+        (connection,) = server.uvicorn.server_state.connections
+        for _ in range(3):
+            look(connection)
+            read(reader, LARGE // 4)
+        assert not connection.transport.is_closing()
+        look(connection)
+        look(connection)
+        assert not server.uvicorn.server_state.connections
+
+
+def read(connection: socket.socket, length: int) -> None:
+    """So much of what comes."""
+    while length > 0:
+        got = len(connection.recv(length))
+        assert got
+        length -= got
+
+
+def look(connection: Impatient) -> None:
+    """Let a connection look after its client, and the server do what follows."""
+
+    async def looks() -> None:
+        connection.look()
+        await asyncio.sleep(0)
+
+    asyncio.run_coroutine_threadsafe(looks(), connection.loop).result(20)
+
+
+def test_a_client_that_reads_nothing_does_not_keep_the_server_from_ending() -> None:
+    with served(Looked) as (server, port), socket.create_connection(("127.0.0.1", port), timeout=20) as reader:
+        reader.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        read(reader, CHUNK)
+        server.stop()
+        assert not server.thread.is_alive()
+
+
+def test_of_a_connection_that_was_reset_nothing_is_remembered() -> None:
+    with served(Looked) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(KEPT)
+            read(connection, CHUNK // 1024)
+            (kept,) = server.uvicorn.server_state.connections
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        while server.uvicorn.server_state.connections:
+            look(kept)
+        assert (kept.timeout_keep_alive_task, kept._timer.cancelled()) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +236,12 @@ def test_what_is_no_http_is_refused_and_the_next_one_is_served(port: int, junk: 
     assert said(port, post(2, b"{}")).endswith(b"2")
 
 
-def test_a_server_has_no_more_than_its_connections() -> None:
-    config = server(FastAPI()).config
+def test_a_server_has_no_more_than_its_connections_and_closes_them_later_than_clients_and_proxies() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = Server(FastAPI(), listener).uvicorn.config
     assert (config.limit_concurrency, config.h11_max_incomplete_event_size) == (CONNECTIONS_MAX, HEAD_BYTES_MAX)
+    clients_keep, proxies_keep = 5, 60
+    assert config.timeout_keep_alive > max(clients_keep, proxies_keep)
 
 
 def test_what_the_server_tells_after_the_body_may_take_as_long_as_it_likes() -> None:

@@ -26,6 +26,7 @@ from events.published import DealsChanged, RecordChanged, StatusChanged
 from events.record import Message
 from events.topics import LEAD, MOVED, VALUE_BYTES_MAX
 from events.values import Money, Price, parse_instant
+from services.lifecycle.batch import Batch
 from services.lifecycle.domain.limits import DOCUMENTS_MAX
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
@@ -316,3 +317,20 @@ def test_what_goes_out_from_memory_is_what_is_stored(
         sent = store.last_number(shard)
         looked.clear()
         assert worker.outgoing(stream, sent, 500) == []
+
+
+def test_what_this_worker_does_not_know_of_goes_out_too(lifecycle: Any, eur: Eur) -> None:
+    """A commit that was under way when its connection was lost may take effect after the database was asked for the last number."""
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme", company="Acme"), DAY_1)
+    lifecycle.settle()
+    worker, store, shard = lifecycle.worker, lifecycle.store, lifecycle.store.home("acme")
+    same = next(name for name in map(str, range(99)) if store.home(name) == shard)
+    stream, sent = f"lifecycle[{shard}]", store.last_number(shard)
+    assert worker.outgoing(stream, sent, 500) == []
+    batch = Batch(store, lifecycle.tables, {})
+    batch.take_in([lifecycle.publish("crm.opportunity.created.v1", opportunity("acme", eur("1")), DAY_2)])
+    store.commit([], batch.work)
+    worker.process([lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=same, company="Same"), DAY_2)])
+    entries = worker.outgoing(stream, sent, 500)
+    assert {message.key for entry in entries for message in entry.messages} == {b"acme", same.encode()}
+    assert [entry for entry in entries if entry.messages] == store.outgoing(shard, sent, 500)

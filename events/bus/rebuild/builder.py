@@ -159,7 +159,10 @@ class Builder(threading.Thread):
         if pause is None:
             self._steps = None
             return None
-        return min(pause * (self._now() - begun) / NANOSECONDS, REST_SECONDS_MAX) if pause >= 0 else -pause
+        if pause < 0:
+            return -pause
+        took = max(0, self._now() - begun) / NANOSECONDS  # clocks are set back, too
+        return min(pause * took, REST_SECONDS_MAX)
 
     def _next(self) -> Steps[None]:
         """What there is to do."""
