@@ -49,6 +49,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
         with store.snapshot() as cursor:
             figures = Figures(cursor)
             position, positions, letters = figures.position(), figures.positions(), figures.dead_letters()
+        ends = {log: offset + named(now.unread).get(log, 0) for log, offset in named(now.positions).items()}
         return {
             "service": SERVICE,
             "state": now.state,
@@ -56,7 +57,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
             "lag_seconds": round(now.lag_seconds, 3),
             "position": position,
             "positions": positions,
-            "unread": named(now.unread),
+            "unread": {log: end - positions[log] for log, end in ends.items() if end > positions.get(log, end)},
             "dead_letters": sum(letters.values()),
         }
 

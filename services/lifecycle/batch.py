@@ -140,16 +140,21 @@ class Batch:
     def _accept(self, customer: str, arrivals: Sequence[tuple[KafkaRecord, Fact]]) -> None:
         shard = arrivals[0][0].partition
         before = self._up_to_date(customer, shard)
-        origins = {(record.topic, record.partition, record.offset): record for record, _ in arrivals}
-        facts = [(fact, origin) for origin, (_, fact) in zip(origins, arrivals, strict=True)]
+        came = {(record.topic, record.partition, record.offset): (record, fact) for record, fact in arrivals}
+        facts = [(fact, origin) for origin, (_, fact) in came.items()]
         accepted = self._heeded(before, accept_all(before, facts, self._policy))
+        turned_away = {known.origin for known, _ in accepted.beyond}
         for refused in accepted.refused:
-            self._refuse(origins.get(refused.origin), refused)
+            record, fact = came.get(refused.origin, (None, None))
+            if fact is None or Known.of(fact, refused.origin).digest != refused.digest:
+                record = None  # an earlier fact; in a topic that was made again, another record may have its place now
+            else:
+                turned_away.add(refused.origin)
+            self._refuse(record, refused)
         for known, over in accepted.beyond:
-            self._bury(origins[known.origin], "LimitExceeded", over.reason, over.path)
+            self._bury(came[known.origin][0], "LimitExceeded", over.reason, over.path)
         entered = {event.origin for event in accepted.events if isinstance(event, FactAccepted)}
-        turned_away = {known.origin for known in (*accepted.refused, *(known for known, _ in accepted.beyond))}
-        for origin in origins.keys() - turned_away:
+        for origin in came.keys() - turned_away:
             self.outcomes[origin[0], "accepted" if origin in entered else "repeated"] += 1
         if not accepted.events:
             return

@@ -142,7 +142,8 @@ class Traces:
                 f"SELECT topic, part, record_offset FROM {live} WHERE source = ? AND id = ? LIMIT ?", (*_askable(name), FOUND_MAX)
             )
             places = [(TopicPartition(topic, part), offset) for topic, part, offset in cursor.fetchall()]
-            return [letter for place, offset in places for letter in letters_of(cursor, place, offset)]
+            found = [letter for place, offset in places for letter in letters_of(cursor, place, offset)]
+        return [letter for letter in found if (letter.source, letter.id) == name]
 
     def fill(self) -> Iterator[int]:
         """Trace all that is stored, where this database has no traces yet; answers with how much is done, after each step."""

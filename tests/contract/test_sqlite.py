@@ -1,6 +1,8 @@
-"""What only SQLite does: the files that a process holds open."""
+"""What only SQLite does: the files that a process holds open, and who waits for whom."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,3 +63,38 @@ def test_a_request_that_finds_all_connections_taken_waits_for_one_so_long(tmp_pa
         assert held(tmp_path) == at_first
     read(database, 1)
     assert held(tmp_path) == at_first
+
+
+def test_a_writer_that_finds_all_connections_taken_keeps_no_other_from_writing(database: Database) -> None:
+    with database.prepare():
+        pass
+    with ExitStack() as readers:
+        for _ in range(CONNECTIONS_MAX):
+            readers.enter_context(database.read())
+        with pytest.raises(OperationalError), database.begin():
+            pass
+    with database.begin() as cursor:
+        cursor.execute("CREATE TABLE fact (number INTEGER)")
+
+
+def test_a_writer_that_waits_for_another_keeps_no_reader_waiting(tmp_path: Path) -> None:
+    database = open_database("sqlite", tmp_path / "toy.sqlite", schema="toy")
+    waits, wrote = threading.Event(), threading.Event()
+
+    def write() -> None:
+        waits.set()
+        with database.begin() as cursor:
+            cursor.execute("CREATE TABLE fact (number INTEGER)")
+        wrote.set()
+
+    with database.prepare():
+        pass
+    with ThreadPoolExecutor() as threads:
+        with database.begin():
+            threads.submit(write)
+            waits.wait(20)
+            for _ in range(99):
+                read(database, CONNECTIONS_MAX - 1)
+            assert not wrote.is_set()
+        assert wrote.wait(20)
+    database.close()

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from events.bus.progress import Progress
 from events.facts import Split
 from events.published import Document
 from events.record import Message
@@ -495,6 +496,24 @@ def test_health(company: Forecast) -> None:
         "dead_letters": 0,
     }
     assert sum(status["positions"].values()) == 7
+
+
+def test_what_is_taken_in_while_it_is_asked_for_is_not_told_as_unread(forecast: Forecast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or who waits for what is unread now would wait for the record after it."""
+    forecast.status("acme", JAN, "prospect", "In Discussion")
+    forecast.settle()
+    progress = forecast.loop.progress
+
+    def before() -> Progress:
+        found = progress()
+        for _ in range(5):
+            forecast.loop.turn()
+        return found
+
+    monkeypatch.setattr(forecast.loop, "progress", before)
+    forecast.status("acme", FEB, "prospect", "Proposal")
+    status = forecast.get("/v1/status")
+    assert (sum(status["positions"].values()), status["unread"], status["lag"]) == (2, {}, 1)
 
 
 def test_not_ready_before_the_directory_is_read(forecast: Forecast) -> None:

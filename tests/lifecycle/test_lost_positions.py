@@ -84,3 +84,57 @@ def test_records_of_a_topic_that_was_made_again_are_taken_in_where_others_were(l
         letters = letters_of(cursor, record.place, record.offset)
     assert len(letters) == 2
     assert {line.customer_id for line in lifecycle.store.listed(Selection(), limit=9)} == {"acme", "beta", "gamma", "delta"}
+
+
+def made_again(lifecycle: Lifecycle) -> None:
+    """The topic of leads is another one now, and read from its beginning."""
+    lifecycle.bus.delete(LEADS)
+    lifecycle.bus.create(LEADS, SHARDS)
+    begin_anew(lifecycle)
+
+
+def letters(lifecycle: Lifecycle) -> list[tuple[str, bytes]]:
+    with lifecycle.store.database.read() as cursor:
+        cursor.execute("SELECT error, value FROM dead_letter ORDER BY number")
+        return [(error, bytes(value)) for error, value in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_facts_of_one_identity_at_one_place_the_one_that_is_not_the_fact_is_buried(lifecycle: Lifecycle, first: int) -> None:
+    """One is the fact of the old topic, the other that of the new one, at the same partition and offset."""
+    companies = ("one", "two")
+    records = []
+    for company in (companies[first], companies[1 - first]):
+        records.append(lifecycle.publish(CREATED, created("gamma", company), DAY, id="same"))
+        lifecycle.settle()
+        made_again(lifecycle)
+    assert (records[0].place, records[0].offset) == (records[1].place, records[1].offset)
+    ((error, buried),) = letters(lifecycle)
+    (stands,) = lifecycle.store.load(records[0].partition, ["gamma"], lifecycle.policy)["gamma"].known.values()
+    assert isinstance(stands.fact.data, LeadCreated)
+    loser = next(company for company in companies if company != stands.fact.data.company)
+    assert (error, f'"{loser}"'.encode() in buried) == ("IdentityConflict", True)
+
+
+def test_a_record_of_the_same_name_and_place_and_other_bytes_is_another_letter(lifecycle: Lifecycle) -> None:
+    """Its sender has sent it again, and it is still wrong."""
+    wrong = [replace(lifecycle.message(CREATED, created("gamma"), DAY, id="wrong"), value=value) for value in (b"{", b"[]")]
+    lifecycle.bus.append(wrong[0])
+    lifecycle.settle()
+    made_again(lifecycle)
+    for each in (wrong[1], wrong[1]):
+        lifecycle.bus.append(each)
+    lifecycle.settle()
+    made_again(lifecycle)
+    lifecycle.bus.append(wrong[1])
+    lifecycle.settle()
+    assert letters(lifecycle) == [("Undecodable", b"{"), ("Undecodable", b"[]"), ("Undecodable", b"[]")], "and the last is known"
+
+
+def test_letters_at_one_place_are_found_by_their_names(lifecycle: Lifecycle) -> None:
+    for name in ("first", "second"):
+        lifecycle.bus.append(replace(lifecycle.message(CREATED, created("gamma"), DAY, id=name), value=name.encode()))
+        lifecycle.settle()
+        made_again(lifecycle)
+    for name in ("first", "second"):
+        assert [letter.id for letter in lifecycle.store.traces.letters(("crm", name))] == [name]

@@ -1,12 +1,13 @@
 """SQLite: one file, one writer at a time. Commits are on the disk when they return (WAL, ``synchronous=FULL``)."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.persistence import ConnectionUnavailableError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from events.bus.cursor import Cursor, Dialect
@@ -46,6 +47,26 @@ class _Pool(SQLiteConnectionPool):
         finally:
             for connection in taken:
                 self.put_connection(connection)
+
+    def get_connection(self, timeout: float | None = None, *, is_writer: bool | None = None) -> SQLiteConnection:
+        """A connection; for a writer the lock of writers first, so that whoever waits for it keeps no reader waiting.
+
+        The library takes that lock itself, and keeps it for ever where there is no connection in time.
+        """
+        if not is_writer:
+            return super().get_connection(timeout, is_writer=is_writer)
+        timeout = self.pool_timeout if timeout is None else timeout
+        began = time.monotonic()
+        if not self._writer_lock.acquire(timeout=timeout):
+            raise ConnectionUnavailableError("Timed out waiting for return of writer")
+        try:
+            connection = super().get_connection(max(0.0, timeout - (time.monotonic() - began)))
+        except BaseException:
+            self._writer_lock.release()
+            raise
+        connection.is_writer = True
+        self._num_writers += 1
+        return connection
 
     def put_connection(self, conn: SQLiteConnection) -> None:
         with self._put_condition:

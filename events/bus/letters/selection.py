@@ -116,6 +116,8 @@ class Buried(Struct, frozen=True):
     reason: str
     path: str
     attempts: int
+    source: str | None
+    id: str | None
     resolved: str | None
 
 
@@ -192,10 +194,12 @@ def stamp(cursor: Cursor) -> tuple[int | None, int | None]:
 
 
 def letters_of(cursor: Cursor, place: TopicPartition, offset: int) -> list[Buried]:
-    """The dead letter that a record has become, if it has."""
+    """The dead letters that records at a place have become: several only where the topic was made again."""
     cursor.execute(
-        "SELECT d.number, d.topic, d.part, d.record_offset, d.timestamp, d.key, d.error, d.reason, d.path, d.attempts, l.state"
-        " FROM dead_letter AS d JOIN letter AS l ON l.number = d.number WHERE d.topic = ? AND d.part = ? AND d.record_offset = ?",
+        "SELECT d.number, d.topic, d.part, d.record_offset, d.timestamp, d.key, d.error, d.reason, d.path, d.attempts, l.source,"
+        " l.id, l.state"
+        " FROM dead_letter AS d JOIN letter AS l ON l.number = d.number WHERE d.topic = ? AND d.part = ? AND d.record_offset = ?"
+        " ORDER BY d.number",
         (*place, offset),
     )
     return [Buried(*row, resolved=None if state == "waiting" else state) for *row, state in cursor.fetchall()]  # type: ignore[misc]

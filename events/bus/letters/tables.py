@@ -56,8 +56,12 @@ _LINE: Final = (
     "INSERT INTO letter (number, state, changed_at, topic, part, timestamp, error, path, pattern, source, id, type, customer_id,"
     " replay_act, replay_of) SELECT d.number, 'waiting', 0, d.topic, d.part, d.timestamp, d.error, d.path, ?, ?, ?, ?, ?, ?,"
     " (SELECT coalesce(l.replay_of, l.number) FROM letter AS l WHERE l.number = ?)"
-    " FROM dead_letter AS d WHERE d.topic = ? AND d.part = ? AND d.record_offset = ? ORDER BY d.number DESC LIMIT 1"
+    " FROM dead_letter AS d LEFT JOIN letter AS known ON known.number = d.number"
+    " WHERE d.topic = ? AND d.part = ? AND d.record_offset = ? AND known.number IS NULL ORDER BY d.number LIMIT 1"
 )
+"""Lines are made in the order of their letters: of several at one place each is the first that has none yet."""
+_CONFLICT: Final = "IdentityConflict"
+"""The error of letters whose record may have been written anew, in other bytes, from what is stored of a fact."""
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -168,7 +172,7 @@ def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str
     replays: set[tuple[object, ...]] = set()
     for letter in letters:
         record = letter.record
-        if _name(record) in _names_at(cursor, record):
+        if _is_known(cursor, letter):
             continue
         origin = replayed(record.headers, service)
         if origin is not None:
@@ -180,18 +184,20 @@ def _without_repeats(cursor: Cursor, letters: Sequence[DeadLetter], service: str
     return found
 
 
-def _names_at(cursor: Cursor, record: Record) -> list[object]:
+def _is_known(cursor: Cursor, letter: DeadLetter) -> bool:
+    """Whether the very record is a letter: the same at the same place, or another writing of a fact whose identity others have."""
+    record = letter.record
     cursor.execute(
-        "SELECT topic, part, record_offset, timestamp, key, value, headers FROM dead_letter"
-        " WHERE topic = ? AND part = ? AND record_offset = ?",
+        "SELECT error, key, value, headers FROM dead_letter WHERE topic = ? AND part = ? AND record_offset = ?",
         (*record.place, record.offset),
     )
-    return [_name(Record(*row, headers_of(headers))) for *row, headers in cursor.fetchall()]  # type: ignore[call-arg]
-
-
-def _name(record: Record) -> object:
-    """By what a record is known again: one that was written anew from what is stored of it need not be the same bytes."""
-    return identity(record.headers, record.value or b"") or (record.key, record.value)
+    name = identity(record.headers, record.value or b"")
+    for error, key, value, headers in cursor.fetchall():
+        if (key, value, headers_of(headers)) == (record.key, record.value, tuple(record.headers)):
+            return True
+        if error == letter.error == _CONFLICT and name is not None and name == identity(headers_of(headers), value or b""):
+            return True
+    return False
 
 
 def _is_held(cursor: Cursor, act: int, replay: tuple[object, ...], service: str) -> bool:
