@@ -13,12 +13,15 @@ import msgspec
 
 from events.assignments import LeadAssigned
 from events.bus.versions import FILE, Known
+from events.codec import Fact, decode
+from events.record import Record
 from events.reference import Directory
 from events.requests import RecordMatched, Request
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, REQUEST, RULES
 from services.routing.domain.decide import decide
+from services.routing.domain.match import ROUTED_STAGES
 from services.routing.domain.rule_set import RuleSet
-from services.routing.domain.story import Assigned, Decision, DirectoryApplied, Event, RulesApplied, State
+from services.routing.domain.story import Assigned, Decision, DirectoryApplied, Event, NotAssigned, RulesApplied, State
 from services.routing.inbound import request_of
 from services.routing.outbound import messages_of
 from tests.faults.evidence import Evidence, content_of, versions_of
@@ -151,15 +154,28 @@ def _published(evidence: Evidence) -> Iterator[str]:
 
 
 def _agreeing(evidence: Evidence) -> Iterator[str]:
-    """The record shows the assignment that the desk holds for active."""
+    """The record shows the assignment that the desk holds for active; reps' tools know that, and nobody is forgotten."""
     state = State()
+    decided: dict[str, Decision] = {}
     for event in evidence.decisions:
         state.apply(event)
+        if isinstance(event, Decision):
+            decided[event.customer_id] = event
+    told: dict[str, Any] = {}
+    for found in first_occurrences(evidence.logs[ASSIGNMENT.name], ASSIGNMENT.name):
+        fact = decode(found) if isinstance(found, Record) else None
+        if isinstance(fact, Fact):
+            told[fact.customer_id] = fact.data
     records: Mapping[str, Mapping[str, Any]] = evidence.records
-    touched = {event.customer_id for event in evidence.decisions if isinstance(event, Decision)}
-    for customer in sorted(touched | records.keys()):
+    for customer in sorted(decided.keys() | records.keys()):
         known = state.customers.get(customer)
         held = known.assignment.assignment_id if known and known.assignment and known.assignment.active else None
-        shown = records.get(customer, {}).get("assignment_id")
+        record, last = records.get(customer, {}), told.get(customer)
+        shown = record.get("assignment_id")
         if shown != held:
             yield f"assignments: the record of {customer} shows {shown}, the desk holds {held}"
+        if isinstance(last, LeadAssigned) and last.assignment_id != shown:
+            yield f"assignments: {last.rep_id} was not told that {last.assignment_id} is over: {customer} shows {shown}"
+        nobody = record.get("owner") is None and record.get("stage") in ROUTED_STAGES
+        if nobody and not isinstance(decided.get(customer), NotAssigned):
+            yield f"assignments: {customer} was forgotten, nobody has the record and the last decision is {decided.get(customer)}"

@@ -16,13 +16,15 @@ from tests.faults.copies import Copies
 from tests.faults.evidence import LOST_NOTHING, Evidence
 from tests.faults.load import items
 from tests.faults.plan import SERVICES, Fault, Kind, When, plan
-from tests.faults.publisher import Publisher
+from tests.faults.publisher import BURST_MAX, Publisher
 from tests.faults.site import Site
-from tests.faults.stack import Stack
+from tests.faults.stack import Stack, unforeseen
 from tests.faults.tally import EVERYTHING, Tally
 
 FACTS_BY_FAULT: Final = 120
-BURST_SECONDS_MAX: Final = 10.0
+BURST_SECONDS_MAX: Final = 60.0
+BUSY_SECONDS_MAX: Final = 2.0
+"""How long a kill waits for its target to have something to do."""
 COPIED_SECONDS: Final = 3.0
 """How much load comes after a copy."""
 DISK_SECONDS: Final = 6.0
@@ -72,7 +74,9 @@ class Campaign:
             self._end()
             self.tally.facts, self.tally.seconds = len(self._publisher.sent), time.monotonic() - self._began
         self._say("everything is gathered, and stopped")
-        found = findings(evidence, now)
+        for line in self.stack.ended:
+            self._say(line)
+        found = [*findings(evidence, now), *(f"services: {line}" for line in unforeseen(self.stack.ended))]
         self._summarize(evidence, found)
         return found
 
@@ -88,8 +92,10 @@ class Campaign:
         outcome = ""
         match fault.kind:
             case Kind.KILL:
+                busy = self._await_busy(fault.target) if fault.when is When.WORKING else None
                 self._last_pids[fault.target] = stack.kill(fault.target)
-                self.tally.killed(fault.target)
+                self.tally.killed(fault.target, busy=busy)
+                outcome = "" if busy is None else f"{fault.when} +{fault.seconds:.2f} s, {'at work' if busy else 'idle'}"
             case Kind.FREEZE:
                 stack.freeze(fault.target)
             case Kind.REPLACE:
@@ -162,9 +168,22 @@ class Campaign:
         self.stack.pass_time(fault.seconds)
 
     def _work(self) -> None:
-        """See to it that there is something to take in just now."""
-        self._publisher.allow(20)
-        self._publisher.await_burst(BURST_SECONDS_MAX)
+        """See to it that there is something to take in just now, and that more is on its way."""
+        self._publisher.keep(FACTS_BY_FAULT)
+        taken = self._publisher.await_burst(BURST_SECONDS_MAX)
+        assert taken, f"everything works, and nothing could be published within {BURST_SECONDS_MAX:g} s"
+
+    def _await_busy(self, target: str) -> bool:
+        """Return when a target has something to do, or not for a while; whether it has."""
+        deadline = time.monotonic() + BUSY_SECONDS_MAX
+        while not (busy := self._busy(target)) and time.monotonic() < deadline:
+            self._publisher.keep(BURST_MAX)
+        return busy
+
+    def _busy(self, target: str) -> bool:
+        if target in SERVICES:
+            return self.stack.lag(target) > 0
+        return self._publisher.publishing or any(self.stack.lag(name) for name in SERVICES)
 
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s       {what}")
@@ -203,7 +222,10 @@ class Campaign:
             again = gathering.read_logs(self._bus, f"gathering-{now}-again")
             if {name: len(records) for name, records in logs.items()} == {name: len(r) for name, r in again.items()}:
                 break
-        answers = [gathering.answer_of(path, asked, self._get("forecast", path, asked)) for path, asked in gathering.questions(now)]
+        answers = [
+            gathering.answer_of(path, asked, self._get("forecast", path, asked), ended=time.time_ns())
+            for path, asked in gathering.questions(now)
+        ]
         lifecycle = LifecycleStore(self.site.open("lifecycle"), self._shards(), code_version="campaign")
         routing = RoutingStore(self.site.open("routing"), code_version="campaign")
         try:

@@ -27,12 +27,12 @@ class Remembering(Reference):
 
 
 def findings(evidence: Evidence, now: int) -> list[str]:
-    """What is wrong. ``now``: nanoseconds since 1970; whatever was due then must have come."""
+    """What is wrong. ``now``: nanoseconds since 1970; whatever was due then must have come, and forecast was asked since."""
     expected = expected_of(evidence)
     return [
         *_lifecycle(evidence, expected, now),
         *check_assignments(evidence),
-        *check_forecast(evidence, expected, lambda instant: teams_of(evidence, instant)),
+        *check_forecast(evidence, expected, lambda instant: teams_of(evidence, instant), now),
     ]
 
 

@@ -23,11 +23,12 @@ Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 
 class Answer(NamedTuple):
-    """What forecast answered to a question."""
+    """What forecast answered to a question. ``ended``: when the answer was there (nanoseconds since 1970), where that is known."""
 
     path: str
     parameters: Mapping[str, str]
     body: Mapping[str, Any]
+    ended: int | None = None
 
 
 class Lost(Struct, frozen=True, kw_only=True):

@@ -71,9 +71,9 @@ def questions(now: int) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def answer_of(path: str, parameters: Mapping[str, str], body: Mapping[str, Any]) -> Answer:
+def answer_of(path: str, parameters: Mapping[str, str], body: Mapping[str, Any], *, ended: int | None = None) -> Answer:
     """An answer."""
-    return Answer(path, parameters, body)
+    return Answer(path, parameters, body, ended)
 
 
 # ------------------------------------------------------------------------------------- from the databases

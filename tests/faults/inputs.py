@@ -119,18 +119,19 @@ def _published(service: str, buried: set[Place], evidence: Evidence) -> Iterator
     topic = f"{service}.dead-letter.v1"
     originals = {place_of(r): r for name, records in evidence.logs.items() for r in records if name != topic}
     spoiled = malformed(evidence)
-    lost = evidence.lost.letters.get(service)
+    lost = evidence.lost.letters.get(service, ())
     said: dict[Place, Record] = {}
     for record in evidence.logs[topic]:
         place = _origin(record)
-        if _letter(said.setdefault(place, record), anew=lost is not None) != _letter(record, anew=lost is not None):
+        anew = place in lost
+        if _letter(said.setdefault(place, record), anew=anew) != _letter(record, anew=anew):
             yield f"letters: {topic} says two things about {place}"
         original = originals.get(place)
         if original is None:
             yield f"letters: {topic} is about {place}, where no record lies"
         elif place in spoiled and (original.key, original.value) != (record.key, record.value):
             yield f"letters: {topic} has other bytes than {place}"
-    for place in sorted((buried - said.keys()) | (said.keys() - buried).difference(lost or ())):
+    for place in sorted((buried - said.keys()) | (said.keys() - buried).difference(lost)):
         yield f"letters: {place} is {'not ' if place in buried else ''}on {topic}, against {service}'s database"
 
 

@@ -28,6 +28,7 @@ class Publisher:
         self._items = items
         self._chance = Random(seed)
         self._allowed = 0
+        self._publishing = False
         self._changed = threading.Condition()
         self._ended = False
         self._error: BusError | None = None
@@ -41,6 +42,17 @@ class Publisher:
         with self._changed:
             self._allowed += more
             self._changed.notify_all()
+
+    def keep(self, coming: int) -> None:
+        """See to it that so many items are still to be published."""
+        with self._changed:
+            self._allowed = max(self._allowed, len(self.sent) + coming)
+            self._changed.notify_all()
+
+    @property
+    def publishing(self) -> bool:
+        """Whether a burst is on its way."""
+        return self._publishing
 
     def await_burst(self, seconds: float) -> bool:
         """Return when a burst was acknowledged that was on its way or is still to come; False when none was within the time."""
@@ -79,6 +91,7 @@ class Publisher:
                 count = min(self._chance.randint(1, BURST_MAX), self._allowed - len(self.sent))
                 pause = self._chance.random() * PAUSE_SECONDS_MAX
             burst = [next(self._items) for _ in range(count)]
+            self._publishing = True
             try:
                 publish(self._bus, [item.message for item in burst], lambda _: None, away_seconds=AWAY_SECONDS)
             except BusError as error:
@@ -87,6 +100,7 @@ class Publisher:
                     self._changed.notify_all()
                 return
             with self._changed:
+                self._publishing = False
                 self.sent += burst
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._ended, pause)

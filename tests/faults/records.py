@@ -2,20 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from events.bus.partitioner import murmur2
 from events.codec import Fact
+from events.facts import Contact, LeadFields
 from events.published import (
     CommandRefused,
     DealChange,
     DealImage,
     DealsChanged,
     HandoffProgressed,
+    Profile,
     Published,
     RecordChanged,
+    Status,
     StatusChanged,
 )
 from events.topics import LIFECYCLE, MOVED
@@ -26,6 +30,8 @@ from tests.lifecycle.reference_fold import Held, Reference
 from tests.lifecycle.reference_handoffs import handoffs_of
 
 History = list[tuple[int, Any]]
+SAID: Final = Profile.__struct_fields__
+"""What leads say and consumers are told."""
 
 
 def check_records(evidence: Evidence, expected: Mapping[str, Reference], now: int) -> Iterator[str]:
@@ -93,6 +99,10 @@ class Consumer:
         self._statuses: list[Held] = []
         self._deals: dict[str, History] = {}
         self._owner: tuple[str | None, str | None] = (None, None)
+        self._status: Status | None = None
+        self._profile = Profile()
+        self._contact: Contact | None = None
+        self._wrong: list[str] = []
         self._refused: set[tuple[str, str]] = set()
         self._progress: dict[tuple[str, str], int] = {}
 
@@ -108,9 +118,9 @@ class Consumer:
                 since = parse_instant(data.since)
                 told = [(parse_instant(s.effective_at), (s.stage, s.name, s.probability), s.cause.id) for s in data.states]
                 self._statuses = [held for held in self._statuses if held[0] < since] + told
-                self._owner = (data.owner, data.assignment_id)
+                self._hear_whole(data, data.current, data.previous)
             case RecordChanged():
-                self._owner = (data.owner, data.assignment_id)
+                self._hear_whole(data, data.status, self._status)
             case DealsChanged():
                 assert data.parts == 1, "the load has no deals that are so long"
                 for change in data.deals:
@@ -121,6 +131,16 @@ class Consumer:
                 self._progress.pop((data.assignment_id, data.progress), None)
             case HandoffProgressed():
                 self._progress[data.assignment_id, data.progress] = parse_instant(data.at)
+
+    def _hear_whole(self, data: StatusChanged | RecordChanged, status: Status, previous: Status | None) -> None:
+        """What a message says of the record as it is: routing goes by it alone."""
+        first, last = (data.part == 1, data.part == data.parts) if isinstance(data, StatusChanged) else (True, True)
+        if first and previous != self._status:
+            self._wrong.append(f"{data.version} says that the status was {previous}, those before said {self._status}")
+        if last and self._statuses[-1:] and self._statuses[-1][1] != astuple(status):
+            self._wrong.append(f"{data.version} says that the status is {status}, by the history it is {self._statuses[-1][1]}")
+        self._status, self._owner = status, (data.owner, data.assignment_id)
+        self._profile, self._contact = data.profile, data.contact
 
     def _revise(self, change: DealChange) -> None:
         before = self._deals.pop(change.deal_id, [])
@@ -136,6 +156,12 @@ class Consumer:
         yield from _same(f"published: statuses of {customer}", self._statuses, reference.statuses)
         yield from _same(f"published: deals of {customer}", self._deals, images)
         yield from _same(f"published: owner of {customer}", self._owner, reference.record_owner(len(reference.facts)))
+        yield from (f"published: of {customer} message {wrong}" for wrong in self._wrong)
+        yield from _same(f"published: status of {customer}", self._status and astuple(self._status), reference.statuses[-1][1])
+        profile = {name: getattr(self._profile, name) for name in SAID}
+        yield from _same(f"published: profile of {customer}", profile, {name: reference.said(name) for name in SAID})
+        if self._contact is not None and not _said_by_leads(self._contact, reference):
+            yield f"published: contact of {customer} is {self._contact}, which no lead has said"
         yield from _same(f"published: refused commands of {customer}", self._refused, refused)
         yield from _same(f"published: hand-offs of {customer}", self._progress, progress_of(reference))
 
@@ -145,6 +171,13 @@ def progress_of(reference: Reference) -> dict[tuple[str, str], int]:
     steps = ("accepted", "rejected", "touched")
     found = {(assignment, step): getattr(handoff, step) for assignment, handoff in handoffs_of(reference).items() for step in steps}
     return {name: at for name, at in found.items() if at is not None}
+
+
+def _said_by_leads(contact: Contact, reference: Reference) -> bool:
+    """Whether a contact is made of what leads have said; which of it holds is not asked: that it changes is not published."""
+    told = [fact.data.contact for fact in reference.facts if isinstance(fact.data, LeadFields) and fact.data.contact is not None]
+    parts = zip(astuple(contact), zip(*map(astuple, told), strict=True), strict=True) if told else []
+    return bool(told) and all(part is None or part in said for part, said in parts)
 
 
 # --------------------------------------------------------------------------------- the same words for both

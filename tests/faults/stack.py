@@ -6,6 +6,7 @@ came near to that would test nothing but this rule, so it crashes everything ins
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -36,6 +37,12 @@ FREEZE_SECONDS: Final = 11.0
 """Longer than the session timeout of all services, which is 10 s."""
 TAKE_OVER_SECONDS_MAX: Final = 90.0
 REFUSED_SECONDS_MAX: Final = 10.0
+AGAIN: Final = "; it is started again"
+ENDED: Final = " ended with exit code "
+_FORESEEN: Final = re.compile(
+    r"(lifecycle|forecast) ended with exit code (0\b|\d+: \S+ \S+ ERROR \1 |1: [\w.]*(OperationalError|InterfaceError|BusError)\b)"
+)
+"""Asked to; for a reason that the service gives itself, such as its fence; or what it stands on was away while it started."""
 
 
 class Stack(Up):
@@ -46,6 +53,8 @@ class Stack(Up):
         self.environment |= site.environment
         self._site = site
         self.deaths: list[tuple[float, str]] = []
+        self.ended: list[str] = []
+        """The services that have ended by themselves: what ``handoff up`` says of each, with its exit code."""
         self._seen = 0
         self._patience = threading.Event()  # never set: to wait for a moment
 
@@ -178,6 +187,13 @@ class Stack(Up):
         keeper = self._site.keepers.get(name)
         return keeper.ends if keeper else 0
 
+    def lag(self, name: str) -> int:
+        """How much a service has still to do, by its own account; 0 where it does not answer."""
+        try:
+            return int(self.get(name, "/v1/status")["lag"])
+        except OSError:
+            return 0
+
     def troubles(self) -> dict[str, str]:
         """The services that are not ready, and why."""
         found = {name: self._trouble(name) for name in SERVICES}
@@ -203,10 +219,12 @@ class Stack(Up):
 
     def stop(self) -> int:
         """A clean end of everything; its exit code."""
+        self._count()
         return self.end(signal.SIGTERM)
 
     def start_anew(self, victim: str, seconds: float) -> None:
         """Start the stack again, and kill a service while it starts. The servers that it stands on are waited for."""
+        self._count()
         self.deaths, self._seen = [], 0
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not self._site.whole():
@@ -258,9 +276,19 @@ class Stack(Up):
     def _count(self) -> None:
         for line in self.lines[self._seen :]:
             name = line.partition(" ")[0].lower()
-            if line.endswith("it is started again") and name in (*SERVICES, KAFKA):
+            if line.endswith(AGAIN) and name in (*SERVICES, KAFKA):
                 self.deaths.append((time.monotonic(), name))
+                if name in SERVICES and ENDED in line:
+                    self.ended.append(line.removesuffix(AGAIN))
             self._seen += 1
+
+
+def unforeseen(ended: Sequence[str]) -> list[str]:
+    """The ends of lifecycle and forecast that no fault explains: an exception that nobody expected, or the watchdog.
+
+    ``ended``: what ``handoff up`` says of them. Routing's are not judged: Faust has more reasons to end.
+    """
+    return [line for line in ended if line.startswith(("lifecycle", "forecast")) and not _FORESEEN.match(line)]
 
 
 def locked(file: Path) -> bool:

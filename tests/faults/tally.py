@@ -11,10 +11,15 @@ EVERYTHING = "everything"
 
 
 class Tally(Struct, kw_only=True):
-    """Of one campaign. ``kills``: processes, or all at once, that were killed by kill -9, whatever the fault was called."""
+    """Of one campaign. ``kills``: processes, or all at once, that were killed by kill -9, whatever the fault was called.
+
+    ``working``: those of them that were hit while everything worked; ``busy``: those of these that had something to do just then.
+    """
 
     layout: str
     kills: Counter[str] = field(default_factory=Counter)
+    working: Counter[str] = field(default_factory=Counter)
+    busy: Counter[str] = field(default_factory=Counter)
     others: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     facts: int = 0
     customers: int = 0
@@ -24,9 +29,11 @@ class Tally(Struct, kw_only=True):
     seconds: float = 0.0
     findings: int = 0
 
-    def killed(self, target: str) -> None:
-        """A kill -9."""
+    def killed(self, target: str, *, busy: bool | None = None) -> None:
+        """A kill -9. ``busy``: whether the target had something to do, where everything worked."""
         self.kills[target] += 1
+        self.working[target] += busy is not None
+        self.busy[target] += bool(busy)
 
     def happened(self, kind: Kind, target: str) -> None:
         """Another fault."""
@@ -39,6 +46,9 @@ def table(tallies: Sequence[Tally]) -> list[str]:
     others = sorted({fault for tally in tallies for fault in tally.others})
     rows = [("kill -9", [sum(tally.kills.values()) for tally in tallies])]
     rows += [(f"  {target}", [tally.kills[target] for tally in tallies]) for target in kills]
+    rows.append(("while all work", [tally.working.total() for tally in tallies]))
+    rows.append(("of them at work", [tally.busy.total() for tally in tallies]))
+    rows += [(f"  {target}", [tally.busy[target] for tally in tallies]) for target in kills if any(t.busy[target] for t in tallies)]
     for kind in dict.fromkeys(kind for kind, _ in others):
         rows.append((kind.value, [_of(tally.others, kind) for tally in tallies]))
         rows += [(f"  {target}", [tally.others[kind, target] for tally in tallies]) for each, target in others if each is kind]

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from events.bus.database.sqlite import SQLite
 from events.bus.memory import drain
+from events.facts import Contact
+from events.published import RecordChanged, Status, StatusChanged
 from events.record import Message, Record
 from events.topics import ASSIGNMENT, DIRECTORY, LIFECYCLE, TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.reading import NOW, customer_view, read
-from services.routing.domain.story import Assigned
+from services.routing.domain.story import Assigned, Superseded
 from tests.faults import gathering
 from tests.faults.checker import findings
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import Evidence, Lost, content_of
 from tests.faults.load import items
 from tests.forecast.harness import Forecast
 from tests.lifecycle.harness import SHARDS, Lifecycle
@@ -172,12 +175,48 @@ def with_a_letter_that_was_not_published(evidence: Evidence) -> Evidence:
     return with_log(evidence, "lifecycle.dead-letter.v1", lambda records: records[1:])
 
 
+def with_a_letter_again(anew: dict[str, bytes], *, lost: bool) -> Callable[[Evidence], Evidence]:
+    """A dead letter of a database that came after the one of another letter was lost; ``lost``: after its own one was."""
+
+    def changed(evidence: Evidence) -> Evidence:
+        letter, other, *_ = evidence.logs["lifecycle.dead-letter.v1"]
+        headers = tuple((name, anew.get(name, value)) for name, value in letter.headers)
+        again = with_log(evidence, letter.topic, lambda records: [*records, replace(letter, offset=10**6, headers=headers)])
+        headers_of_lost = dict((letter if lost else other).headers)
+        place = (headers_of_lost["dl_topic"].decode(), int(headers_of_lost["dl_partition"]), int(headers_of_lost["dl_offset"]))
+        return replace(again, lost=Lost(letters={"lifecycle": {place}}))
+
+    return changed
+
+
 def with_a_cent_too_much(evidence: Evidence) -> Evidence:
     answer = next(answer for answer in evidence.answers if answer.path == "/v1/pipeline")
     totals = answer.body["totals"]
     cents = f"{float(totals['open']['amount']) + 0.01:.2f}"
     body: Mapping[str, Any] = {**answer.body, "totals": {**totals, "open": {**totals["open"], "amount": cents}}}
     return replace(evidence, answers=[answer._replace(body=body)])
+
+
+def with_an_answer(of: Callable[[Any], bool], **changed: Any) -> Callable[[Evidence], Evidence]:
+    """The first answer of some says something else than it did."""
+
+    def wrong(evidence: Evidence) -> Evidence:
+        answer = next(answer for answer in evidence.answers if of(answer))
+        return replace(evidence, answers=[answer._replace(body={**answer.body, **changed})])
+
+    return wrong
+
+
+def with_the_answer_of_another_moment(evidence: Evidence) -> Evidence:
+    """A forecast that ignores ``as_of``, and says so."""
+    asked = next(answer for answer in evidence.answers if "as_of" in answer.parameters and "by" not in answer.parameters)
+    others = {name: value for name, value in asked.parameters.items() if name != "as_of"}
+    now = next(answer for answer in evidence.answers if answer.path == asked.path and answer.parameters == others)
+    return replace(evidence, answers=[asked._replace(body=now.body)])
+
+
+def with_an_answer_from_the_future(evidence: Evidence) -> Evidence:
+    return replace(evidence, answers=[answer._replace(ended=BEGIN) for answer in evidence.answers])
 
 
 def without_a_decision(evidence: Evidence) -> Evidence:
@@ -198,6 +237,73 @@ def with_a_directory_again(evidence: Evidence) -> Evidence:
     return with_log(evidence, DIRECTORY.name, lambda records: [*records, *records])
 
 
+def with_last_words(change: Callable[[Any], Any]) -> Callable[[Evidence], Evidence]:
+    """What was said of a record, other than it is: the last such message of a customer, in the log of notifications, too."""
+
+    def changed(evidence: Evidence) -> Evidence:
+        last = {
+            fact.customer_id: (record, fact.data)
+            for record, fact in evidence.facts(LIFECYCLE.name)
+            if isinstance(fact.data, StatusChanged | RecordChanged)
+        }
+        record, data = next((r, d) for r, d in last.values() if isinstance(d, StatusChanged) and d.previous is not None)
+        value = msgspec.json.encode(change(data))
+        spoiled = with_log(
+            evidence, LIFECYCLE.name, lambda records: [replace(r, value=value) if r is record else r for r in records]
+        )
+        notes = [replace(m, value=value) if content_of(m) == content_of(record) else m for m in evidence.notifications]
+        return replace(spoiled, notifications=notes)
+
+    return changed
+
+
+def another(status: Status | None) -> Status:
+    return Status(stage="lead", name="Inactive", probability=1)
+
+
+WRONG_WORDS: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda data: replace(data, current=another(data.current)), "published: status of "),
+    (lambda data: replace(data, current=another(data.current)), "published: of "),
+    (lambda data: replace(data, previous=another(data.previous)), "published: of "),
+    (lambda data: replace(data, profile=replace(data.profile, company="Another GmbH")), "published: profile of "),
+    (lambda data: replace(data, contact=Contact(name="Somebody Else")), "published: contact of "),
+]
+
+
+@pytest.mark.parametrize(("change", "kind"), WRONG_WORDS)
+def test_it_finds_what_is_wrong_in_what_routing_goes_by(evidence: Evidence, change: Callable[[Any], Any], kind: str) -> None:
+    found = findings(with_last_words(change)(evidence), BEGIN)
+    assert any(finding.startswith(kind) for finding in found), found[:5]
+
+
+def without_the_last_word(evidence: Evidence) -> Evidence:
+    """An assignment has ended by desk and record, and its rep was not told."""
+    last = next(event for event in reversed(evidence.decisions) if isinstance(event, Assigned))
+    common: dict[str, Any] = {"customer_id": last.customer_id, "version": last.version + 1, "at": last.at + 1, "cause": last.cause}
+    ended = Superseded(**common, assignment_id=last.assignment_id, rep_id=last.rep_id, owner="elena", confirmed=False)
+    record = {**evidence.records[last.customer_id], "owner": "elena", "assignment_id": None}
+    records = {**evidence.records, last.customer_id: record}
+    return replace(evidence, decisions=[*evidence.decisions, ended], records=records)
+
+
+def with_a_record_that_was_forgotten(evidence: Evidence) -> Evidence:
+    """Nobody has it, and it was never decided whose it is to be."""
+    gone = next(customer for customer, record in evidence.records.items() if record["stage"] != "customer")
+    records = {**evidence.records, gone: {**evidence.records[gone], "owner": None, "assignment_id": None}}
+    decisions = [event for event in evidence.decisions if getattr(event, "customer_id", "") != gone]
+    return replace(evidence, decisions=decisions, records=records)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"), [(without_the_last_word, "was not told that"), (with_a_record_that_was_forgotten, "was forgotten")]
+)
+def test_it_finds_who_was_not_told_and_who_was_forgotten(
+    evidence: Evidence, spoil: Callable[[Evidence], Evidence], what: str
+) -> None:
+    found = findings(spoil(evidence), BEGIN)
+    assert any(finding.startswith("assignments: ") and what in finding for finding in found), found[:5]
+
+
 WRONG: list[tuple[Callable[[Evidence], Evidence], str]] = [
     (without_an_input, "inputs: "),
     (without_a_stored_fact, "inputs: "),
@@ -215,7 +321,14 @@ WRONG: list[tuple[Callable[[Evidence], Evidence], str]] = [
     (without_a_letter, "letters: "),
     (with_a_letter_too_much, "letters: "),
     (with_a_letter_that_was_not_published, "letters: "),
+    (with_a_letter_again({"dl_number": b"77"}, lost=False), "letters: "),
+    (with_a_letter_again({"dl_error": b"Bug"}, lost=True), "letters: "),
     (with_a_cent_too_much, "forecast: "),
+    (with_an_answer(lambda answer: "as_of" in answer.parameters, as_of=format_instant(BEGIN)), "forecast: "),
+    (with_an_answer(lambda answer: "as_of" not in answer.parameters, as_of=format_instant(BEGIN - 1)), "forecast: "),
+    (with_an_answer(lambda answer: True, known_at=format_instant(BEGIN)), "forecast: "),
+    (with_the_answer_of_another_moment, "forecast: "),
+    (with_an_answer_from_the_future, "forecast: "),
     (without_a_decision, "assignments: "),
     (with_another_rep, "assignments: "),
     (without_an_assignment, "assignments: "),
@@ -227,3 +340,7 @@ WRONG: list[tuple[Callable[[Evidence], Evidence], str]] = [
 def test_it_finds_what_is_wrong(evidence: Evidence, spoil: Callable[[Evidence], Evidence], kind: str) -> None:
     found = findings(spoil(evidence), BEGIN)
     assert any(finding.startswith(kind) for finding in found), found[:5]
+
+
+def test_a_letter_of_a_database_that_was_lost_may_come_again_with_another_number(evidence: Evidence) -> None:
+    assert findings(with_a_letter_again({"dl_number": b"77"}, lost=True)(evidence), BEGIN) == []

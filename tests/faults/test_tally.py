@@ -6,9 +6,10 @@ from tests.faults.tally import Tally, table
 
 def test_every_fault_is_counted_by_kind_and_target_and_summed_over_the_campaigns() -> None:
     one, other = Tally(layout="sqlite", facts=1500, seconds=61.4), Tally(layout="postgres", facts=700, findings=2)
-    for target in ("kafka", "lifecycle", "kafka"):
-        one.killed(target)
-    other.killed("postgres")
+    one.killed("kafka", busy=True)
+    one.killed("lifecycle", busy=False)
+    one.killed("kafka")
+    other.killed("postgres", busy=True)
     one.happened(Kind.FREEZE, "routing")
     other.happened(Kind.FREEZE, "postgres")
     other.happened(Kind.FULL_DISK, "postgres")
@@ -17,6 +18,10 @@ def test_every_fault_is_counted_by_kind_and_target_and_summed_over_the_campaigns
         ["kill", "-9", "3", "1", "4"],
         ["kafka", "2", "0", "2"],
         ["lifecycle", "1", "0", "1"],
+        ["postgres", "0", "1", "1"],
+        ["while", "all", "work", "2", "1", "3"],
+        ["of", "them", "at", "work", "1", "1", "2"],
+        ["kafka", "1", "0", "1"],
         ["postgres", "0", "1", "1"],
         ["freeze", "1", "1", "2"],
         ["postgres", "0", "1", "1"],

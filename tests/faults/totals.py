@@ -42,23 +42,41 @@ class Deal(NamedTuple):
         return str(datetime.fromtimestamp(self.image["closed_at"] // NANOSECONDS, UTC).date())
 
 
-def check_forecast(evidence: Evidence, expected: Mapping[str, Reference], teams_at: Callable[[int], Teams]) -> Iterator[str]:
-    """Every answer against the same figures, counted one by one."""
+def check_forecast(
+    evidence: Evidence, expected: Mapping[str, Reference], teams_at: Callable[[int], Teams], began: int
+) -> Iterator[str]:
+    """Every answer against the same figures, counted one by one. ``began``: no question was asked before."""
     histories = [History(reference.statuses, list(reference.images().values())) for reference in expected.values()]
-    yield from check_answers(evidence.answers, histories, teams_at)
+    yield from check_answers(evidence.answers, histories, teams_at, began)
 
 
-def check_answers(answers: Iterable[Answer], histories: Sequence[History], teams_at: Callable[[int], Teams]) -> Iterator[str]:
+def check_answers(
+    answers: Iterable[Answer], histories: Sequence[History], teams_at: Callable[[int], Teams], began: int
+) -> Iterator[str]:
     """Every answer against what the histories of all customers add up to."""
     for answer in answers:
-        as_of = parse_instant(answer.body["as_of"])
+        name = f"forecast: {answer.path} {dict(answer.parameters)}"
+        yield from (f"{name}: {wrong}" for wrong in _moment(answer, began))
+        as_of = parse_instant(answer.parameters.get("as_of", answer.body["as_of"]))
         deals = standing(histories, as_of)
         keys = keys_by(answer.parameters.get("by"), teams_at(as_of))
         count = expectation if "period" in answer.parameters else pipeline
         seen = _figures(answer)
-        for name, wanted in count(deals, answer.parameters, keys).items():
-            if seen[name] != wanted:
-                yield f"forecast: {answer.path} {dict(answer.parameters)}: {name} is {seen[name]}, by the facts {wanted}"
+        for figure, wanted in count(deals, answer.parameters, keys).items():
+            if seen[figure] != wanted:
+                yield f"{name}: {figure} is {seen[figure]}, by the facts {wanted}"
+
+
+def _moment(answer: Answer, began: int) -> Iterator[str]:
+    """Whether it is about the moment that was asked for; without one, about that in which it was asked."""
+    told, asked = answer.body["as_of"], answer.parameters.get("as_of")
+    if asked is not None and parse_instant(told) != parse_instant(asked):
+        yield f"as_of is {told}, not what was asked for"
+    if asked is None and not began <= parse_instant(told) <= (answer.ended or parse_instant(told)):
+        yield f"as_of is {told}, which is not when it was asked"
+    told, asked = answer.body.get("known_at"), answer.parameters.get("known_at")
+    if (told and parse_instant(told)) != (asked and parse_instant(asked)):
+        yield f"known_at is {told}, asked for was {asked}"
 
 
 def standing(histories: Sequence[History], as_of: int) -> list[Deal]:

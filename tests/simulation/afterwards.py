@@ -1,7 +1,7 @@
 """What is asked after a run of services that one has in hand: what they say of themselves, and what they come to once more."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
@@ -9,17 +9,17 @@ from msgspec.structs import replace
 
 from events.bus.letters.tables import REPLAY
 from events.bus.memory import drain
-from events.bus.rebuild import Table, sets
+from events.bus.rebuild import Table, View, sets
 from events.topics import LIFECYCLE, TOPICS
 from events.values import parse_instant
 from services.forecast.domain import deal_of
 from services.forecast.figures import Figures
 from services.forecast.store import TABLES, VIEW, Moment
 from services.forecast.store import Store as ForecastStore
-from services.lifecycle import customers, wakes
+from services.lifecycle import customers
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.mass.runner import SOURCE
-from services.lifecycle.rebuilding import WakesView, fill_lists
+from services.lifecycle.rebuilding import TracesView, WakesView, fill_lists
 from services.lifecycle.store import Store as LifecycleStore
 from services.lifecycle.tables import StatusTables
 from tests.faults import gathering
@@ -90,7 +90,7 @@ def check_what_was_known(world: World, evidence: Evidence) -> Iterator[str]:
 
 
 def check_views_built_anew(world: World) -> Iterator[str]:
-    """The view of forecast from the log that is kept for ever, lists and wakes of lifecycle from its events: as they are."""
+    """The view of forecast from the log that is kept for ever, lists, wakes and traces of lifecycle from its events: the same."""
     site = world.site
     world.everybody_leaves()
     process = start(
@@ -106,13 +106,16 @@ def check_views_built_anew(world: World) -> Iterator[str]:
     lines = _rows(world, "lifecycle", customers.VIEW, customers.TABLE)
     _fill_lists(world)
     yield from _compared("lifecycle's lists", lines, _rows(world, "lifecycle", customers.VIEW, customers.TABLE))
-    yield from _compared("lifecycle's wakes", _rows(world, "lifecycle", wakes.VIEW, wakes.TABLE), _wakes(world))
+    yield from _check_made(world, lambda store: WakesView(store, StatusTables(world.bus, UTC)))
+    yield from _check_made(world, TracesView)
 
 
-def _rows(world: World, database: str, view: str, table: Table) -> list[tuple[Any, ...]]:
-    """The rows of a table in the set that is live."""
+def _rows(world: World, database: str, view: str, table: Table, *, other: bool = False) -> list[tuple[Any, ...]]:
+    """The rows of a table that can be made again, in the set that is live, or in the other one."""
     ((live,),) = world.site.rows(database, f"SELECT live FROM view_set WHERE name = '{view}'")
-    return sorted(world.site.rows(database, f"SELECT * FROM {table.of(live)}"), key=repr)
+    name = table.of(1 - live if other else live)
+    condition = f" WHERE {table.only.format(table=name)}" if table.only else ""
+    return sorted(world.site.rows(database, f"SELECT * FROM {name}{condition}"), key=repr)
 
 
 def _fill_lists(world: World) -> None:
@@ -130,18 +133,21 @@ def _fill_lists(world: World) -> None:
         store.close()
 
 
-def _wakes(world: World) -> list[tuple[Any, ...]]:
-    """The wakes as they are made from the records, in the set that is not live."""
+def _check_made(world: World, view_on: Callable[[LifecycleStore], View]) -> Iterator[str]:
+    """A view of lifecycle is as it is made from what is stored, in the set that is not live."""
     store = LifecycleStore(world.site.open("lifecycle"), world.site.shape.shards, code_version="simulation")
     try:
-        with store.database.read() as cursor:
-            other = sets.to_read(cursor, wakes.VIEW).other
+        view = view_on(store)
         with store.database.begin() as cursor:
-            cursor.execute(f"DELETE FROM {wakes.TABLE.of(other)}")
-        filling = WakesView(store, StatusTables(world.bus, UTC)).filling(other)
+            other = sets.to_read(cursor, view.name).other
+            for table in view.tables:
+                cursor.execute(f"DELETE FROM {table.of(other)}")
+        filling = view.filling(other)
         while filling.step(store.database.begin):
             pass
-        return sorted(world.site.rows("lifecycle", f"SELECT * FROM {wakes.TABLE.of(other)}"), key=repr)
+        for table in view.tables:
+            live, anew = (_rows(world, "lifecycle", view.name, table, other=other) for other in (False, True))
+            yield from _compared(f"lifecycle's table {table.name}", live, anew)
     finally:
         store.close()
 

@@ -4,24 +4,32 @@ Each fault gives one guard up, and is put together from the real parts: a store 
 log has answered, a cache that is filled before the commit, a projection that has no memory for versions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Final
 
 from msgspec.structs import replace
+from rpds import HashTrieMap
 
 from events.bus.cursor import Cursor
 from events.bus.database import Database
 from events.bus.ledger import Ledger, Outgoing
 from events.bus.letters import DeadLetter
 from events.bus.worker import Worker
+from events.codec import Fact
+from events.facts import FactRef
 from events.record import Record, TopicPartition
 from services.forecast.changes import Change
 from services.forecast.inbound import Inbound as ForecastInbound
 from services.forecast.metrics import Metrics
 from services.forecast.taking import Arrival, Outcome, Taking
 from services.forecast.view import Customer, Projection
+from services.lifecycle.batch import Batch
+from services.lifecycle.domain.known import Known
+from services.lifecycle.domain.record import Record as CustomerRecord
 from services.lifecycle.inbound import Inbound as LifecycleInbound
+from services.lifecycle.store import Store as LifecycleStore
+from services.lifecycle.trace import Step, Traces
 from services.routing.domain.story import Customer as DeskCustomer
 from services.routing.domain.story import Event, State
 from services.routing.store import Store as RoutingStore
@@ -74,23 +82,66 @@ class NotesTooEarly(Around):
         return entries
 
 
-class TakesTwice(Around):
-    """An event that comes again is taken for another one: its identity is forgotten."""
+class TakesTwice(LifecycleInbound):
+    """A fact that comes again is taken in again."""
 
-    def __init__(self, worker: Worker) -> None:
-        super().__init__(worker)
-        self._seen: set[bytes] = set()
+    def _take_in(self, records: Sequence[Record], events_max: int | None) -> None:
+        if records:
+            batch = ForgetfulBatch(self._store, self._tables, self._cache, events_max, self._catching_up.heard)
+            batch.take_in(records)
+            self._commit(records, batch)
 
-    def process(self, records: Sequence[Record]) -> None:
-        self.worker.process([self._as_another(record) for record in records])
 
-    def _as_another(self, record: Record) -> Record:
-        headers = dict(record.headers)
-        name = headers.get("ce_id")
-        if name is None or name not in self._seen:
-            self._seen |= {name} if name is not None else set()
-            return record
-        return replace(record, headers=tuple({**headers, "ce_id": name + b" again"}.items()))
+class ForgetfulBatch(Batch):
+    """What it is decided by: a record does not know the facts that come to it."""
+
+    _coming: Sequence[Known] = ()
+
+    def _accept(self, customer: str, arrivals: Sequence[tuple[Record, Fact]]) -> None:
+        self._coming = [Known.of(fact, (*record.place, record.offset)) for record, fact in arrivals]
+        super()._accept(customer, arrivals)
+
+    def _up_to_date(self, customer: str, shard: int) -> CustomerRecord:
+        record = super()._up_to_date(customer, shard)
+        refs = [(FactRef(source=coming.fact.source, id=coming.fact.id), coming.digest) for coming in self._coming]
+        again = {ref for ref, digest in refs if ref in record.known and record.known[ref].digest == digest}
+        return replace(record, known=HashTrieMap({ref: known for ref, known in record.known.items() if ref not in again}))
+
+
+class Untraceable(LifecycleStore):
+    """What is stored cannot be traced once more."""
+
+    kind: type[Traces]
+
+    def __init__(self, database: Database, *given: Any, **more: Any) -> None:
+        super().__init__(database, *given, **more)
+        self.traces = self.kind(self.database.begin, self.database.read, self._tables)  # type: ignore[misc]
+
+
+class UnreadableTraces(Traces):
+    """It fails at it."""
+
+    def steps(self, after: tuple[int, int] = (0, 0)) -> Iterator[Step]:
+        raise ValueError("what is stored cannot be read")
+
+
+class HalfTraces(Traces):
+    """It passes over the first of some events."""
+
+    def steps(self, after: tuple[int, int] = (0, 0)) -> Iterator[Step]:
+        return (replace(step, traces=step.traces[1:]) for step in super().steps(after))
+
+
+class TracesFail(Untraceable):
+    """A view cannot be made again."""
+
+    kind = UnreadableTraces
+
+
+class TracesDiffer(Untraceable):
+    """A view that is made again is not whole."""
+
+    kind = HalfTraces
 
 
 class FillsCacheFirst(LifecycleInbound):
@@ -154,7 +205,9 @@ FAULTS: Final[Mapping[str, Kinds]] = {
     "the desk notes before the log answers": Kinds(desk=NotesTooEarly),
     "lifecycle keeps what was not committed": Kinds(lifecycle_inbound=FillsCacheFirst),
     "lifecycle is put back and does not look": Kinds(lifecycle_inbound=Deaf),
-    "lifecycle takes repeats for new": Kinds(lifecycle=TakesTwice),
+    "lifecycle takes repeats for new": Kinds(lifecycle_inbound=TakesTwice),
     "forecast takes repeats for new": Kinds(forecast_inbound=Forgetful),
     "routing has no fence": Kinds(routing_store=UnfencedRouting),
+    "a view cannot be made again": Kinds(lifecycle_store=TracesFail),
+    "a view that is made again is not whole": Kinds(lifecycle_store=TracesDiffer),
 }

@@ -148,8 +148,6 @@ class Outside:
     def rebuild(self, process: Process, step: Rebuild) -> None:
         """An operator asks for a view."""
         assert process.builder is not None
-        if step.view not in process.builder.views:
-            return
         self.told(f"{process.name} is asked for the view {step.view} again: {step.what}")
         with suppress(Busy, *TRANSIENT):
             if step.what == "cancel":

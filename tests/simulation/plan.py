@@ -109,6 +109,7 @@ class _Drawing:
         self._turns = chance.choice([4, 8, 12])
         self._rebuilding = Random(f"rebuilds {seed}")  # of its own: plans stay what they were but for these steps
         self._rebuild_odds = self._rebuilding.choice([0, 0.05, 0.2, 0.4])
+        self._changing = Random(f"mass changes {seed}")
         self._restoring = Random(f"restorations {seed}")
         self._restore_odds = self._restoring.choice([0, 0, 0.05, 0.15])
 
@@ -238,6 +239,8 @@ class _Drawing:
             for _ in range(self._chance.randrange(1, 5)):
                 number = self._chance.randrange(self.shape.lifecycle)
                 self._steps.append(Turn(service="lifecycle", number=number, which=self._chance.choice([0, 1, 1]), times=2))
+            if self._changing.random() < 0.7:  # it is done before the next thing is asked, or too few are ever taken back
+                self._steps += [Turn(service="lifecycle", number=number, which=which, times=4) for which in (1, 0)]
         return []
 
     def letters(self) -> list[AnyStep]:

@@ -20,6 +20,7 @@ from events.bus.letters.office import Office
 from events.bus.loop import Loop
 from events.bus.memory import MemoryConsumer
 from events.bus.rebuild.builder import Builder
+from events.bus.rebuild.jobs import Rebuild
 from events.record import Message, Record, TopicPartition
 from services.lifecycle.mass.api import Resources
 from tests.simulation.steps import Point
@@ -215,6 +216,12 @@ class Process(Struct, frozen=True, eq=False, kw_only=True):
     def _builds(self) -> bool:
         """Whether a view is being made again, here or elsewhere."""
         return self.builder is not None and any(self.builder.job(view)[0].running for view in self.builder.views)
+
+    def rebuilds(self) -> Iterator[tuple[str, Rebuild]]:
+        """What the database says of each view that was ever made again: how far that is, or what came of it."""
+        if self.builder is not None:
+            found = [(view, self.builder.job(view)[0].rebuild) for view in self.builder.views]
+            yield from ((view, rebuild) for view, rebuild in found if rebuild is not None)
 
     def build(self) -> None:
         """Make views again, a piece at a time; while the database does not answer, nothing."""

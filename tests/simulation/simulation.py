@@ -48,15 +48,24 @@ SETTINGS: Final = Settings(_env_file=None)  # type: ignore[call-arg]
 IN_MEMORY: Final = Path("/dev/shm")
 
 
-def simulate(plan: Plan, *, kinds: Kinds = REAL, database: str = SQLITE, tell: Callable[[str], None] = lambda _: None) -> list[str]:
+def simulate(
+    plan: Plan,
+    *,
+    kinds: Kinds = REAL,
+    database: str = SQLITE,
+    tell: Callable[[str], None] = lambda _: None,
+    look: Callable[[World], None] = lambda _: None,
+) -> list[str]:
     """Run a plan; what is wrong. That the run itself or its checks break off is wrong, too.
 
-    ``database``: as ``HANDOFF_DATABASE``; nothing is in it.
+    ``database``: as ``HANDOFF_DATABASE``; nothing is in it. ``look``: looks at the world when all is done.
     """
     with room() as folder:
         world = World(plan, Databases(Path(folder), database), kinds=kinds, tell=tell)
         try:
-            return list(_wrong(world))
+            found = list(_wrong(world))
+            look(world)
+            return found
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             return [f"broken off: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"]

@@ -17,7 +17,7 @@ PROMISES: Final = {
     "assignments": "one rep at most, one assignment per id, and the desk's log is what its requests make (I3, I7)",
     "forecast": "totals are the recomputation from the inputs, to the cent (I2)",
     "mass": "a mass change says and does the same (I1)",
-    "rebuilt": "a view that is built anew is the live one (I6)",
+    "rebuilt": "a view can always be built anew, and is the live one then (I6)",
     "restart": "what is done is done: another start changes nothing (I1)",
     "broken off": "a run can be checked, whatever comes out of it",
     "services": "a service goes on, whatever happens; it ends only where it was replaced",

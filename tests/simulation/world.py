@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from events.bus.database import TRANSIENT
 from events.bus.ledger import Fenced
 from events.bus.memory import Fault, MemoryBus
+from events.bus.rebuild.jobs import Rebuild as Rebuilt
 from events.record import Message, TopicPartition
 from events.topics import TOPICS
 from services.lifecycle import restorations
@@ -95,13 +96,19 @@ class Place:
 
 
 class World:
-    """One run. ``now``: in milliseconds. ``wrong``: what the run itself finds. ``lost``: with databases that were put back."""
+    """One run. ``now``: in milliseconds. ``wrong``: what the run itself finds. ``lost``: with databases that were put back.
+
+    ``happened``: how often what can go wrong did, and what came of the views that were made again.
+    """
 
     def __init__(self, plan: Plan, databases: Databases, *, kinds: Kinds = REAL, tell: Tell = lambda _: None) -> None:
         self.plan: Final = plan
         self.now = BEGIN
         self.wrong: list[str] = []
         self.lost = LOST_NOTHING
+        self.happened: Final[Counter[str]] = Counter()
+        self._rebuilds: set[str] = set()
+        """Those whose end was seen."""
         self._databases = databases
         self._drift = 0
         self._tell = tell
@@ -187,6 +194,8 @@ class World:
                     self.bus.reseed(step.seed)
                     self._turn(place, step.which)
             case Rebuild() if process is not None:
+                if process.builder is None or step.view not in process.builder.views:
+                    raise ValueError(f"{place.service} has no view {step.view!r}, which the plan asks it for")
                 self._guarded(place, process, lambda: self.outside.rebuild(process, step))
             case Look() if process is not None:
                 self._guarded(place, process, process.look)
@@ -224,6 +233,7 @@ class World:
                 return None
             how = "does not take" if step.fault == "refused" else "takes, and says that it failed:"
             self._tell(f"{message.topic} {how} {named(message)}, and all that was to follow")
+            self.happened[f"a message is {step.fault}"] += 1
             return step.fault
 
         return fault
@@ -249,7 +259,22 @@ class World:
             self._turn_of(place, process, which)
 
     def _turn_of(self, place: Place, process: Process, which: int) -> None:
-        self._guarded(place, process, process.build if which == BUILDING else process.works[which % len(process.works)])
+        if which != BUILDING:
+            self._guarded(place, process, process.works[which % len(process.works)])
+            return
+        self._guarded(place, process, process.build)
+        for view, rebuild in process.rebuilds():  # also of one that was killed right after it: the next one overwrites it
+            if rebuild.outcome is not None and rebuild.id not in self._rebuilds:
+                self._rebuilds.add(rebuild.id)
+                self._made_again(view, rebuild)
+
+    def _made_again(self, view: str, rebuild: Rebuilt) -> None:
+        """A view was made again, or was not. No plan has a reason why that should fail, or come to something else."""
+        said = f"the view {view}, made again by {rebuild.worker}: {rebuild.outcome}"
+        self._tell(said)
+        self.happened.update([f"the view {view} is {rebuild.outcome}", f"a view is {rebuild.outcome}"])
+        if rebuild.outcome in ("failed", "different"):
+            self.wrong.append(f"rebuilt: {said}: {rebuild.difference or rebuild.detail}")
 
     def _start(self, place: Place) -> Process | None:
         """Another process in a place, on the same database; None where it ends before it works."""
@@ -274,6 +299,7 @@ class World:
             self._gone(place, process)
         except Fenced as refusal:
             self._tell(f"{process.name} is refused, and ends: {refusal}")
+            self.happened[f"{place.service} is refused"] += 1
             self._ended(place, process)
         except Exception as error:
             self.wrong.append(f"services: {process.name} ended with {type(error).__name__}: {error}")
@@ -307,7 +333,9 @@ class World:
             self._databases.remove(step.service)
         else:
             self._databases.put_back(step.service)
-        self._tell(f"the database of {step.service} is {'lost' if step.lost else 'put back as it was copied'}")
+        how = "lost" if step.lost else "put back as it was copied"
+        self._tell(f"the database of {step.service} is {how}")
+        self.happened[f"the database of {step.service} is {how}"] += 1
         if step.service == "lifecycle":
             self._declare()
 
@@ -327,6 +355,7 @@ class World:
         failure = Crash() if isinstance(step, Die) else Unanswered("the database does not answer")
 
         def fail() -> None:
+            self.happened[f"{place.service} {how}: {step.point}"] += 1
             self._tell(f"{place.name} {how} {WHERE[step.point]}")
             raise failure
 
@@ -348,6 +377,7 @@ class World:
             self.bus.reseed(step.seed)
             self._turn(place, turn)
         self._tell(f"{process.name}, which was frozen, goes on")
+        self.happened[f"{place.service} is overtaken"] += 1
 
     # ------------------------------------------------------------------------------------------ the rest
 

@@ -5,11 +5,12 @@ in one, or were sent there by lifecycle. Only the present is counted, the last s
 what the fault campaign looks at.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from kafka import KafkaConsumer
@@ -21,10 +22,10 @@ from events.bus.partitioner import murmur2
 from events.codec import Fact, decode
 from events.record import Record
 from events.reference import Directory, Version
-from events.topics import DIRECTORY, LIFECYCLE_INPUTS
+from events.topics import DIRECTORY, LIFECYCLE_INPUTS, MOVED, TICK_TYPE
 from handoff.client import Services
 from tests.faults.evidence import Answer
-from tests.faults.inputs import SENT_TO
+from tests.faults.inputs import SENT_TO, Identity
 from tests.faults.totals import History, Teams, check_answers
 from tests.lifecycle.reference_facts import DEFAULT
 from tests.lifecycle.reference_fold import Reference
@@ -39,8 +40,9 @@ COUNTED: Final = ("status", "probability", "state", "closed_at", "close_date", "
 
 def recount(bootstrap: str, services: Services, *, sent: int, partitions: int, processes: int) -> dict[str, Any]:
     """How much there was, and what is not as the inputs say."""
+    began = time.time_ns()
     answers = [
-        Answer("/v1/pipeline", asked, services.get("forecast", "/v1/pipeline", **asked))
+        Answer("/v1/pipeline", asked, services.get("forecast", "/v1/pipeline", **asked), time.time_ns())
         for by in GROUPINGS
         for currency in CURRENCIES
         for asked in [{"currency": currency} | ({} if by is None else {"by": by})]
@@ -48,15 +50,16 @@ def recount(bootstrap: str, services: Services, *, sent: int, partitions: int, p
     listed = services.get("lifecycle", "/v1/customers", count="true", limit="1")["count"]
     with get_context("spawn").Pool(processes) as pool:
         shards = pool.starmap(read_shard, [(bootstrap, shard, partitions) for shard in range(partitions)], chunksize=1)
-    histories = [history for some, _ in shards for history in some]
-    lying = sum(count for _, count in shards)
+    histories = [history for shard in shards for history in shard.histories]
+    lying = sum(shard.sent for shard in shards)
     return {
         "customers": len(histories),
         "deals": sum(len(history.images) for history in histories),
         "answers": len(answers),
         "findings": [
-            *check_answers(answers, histories, lambda _: _teams(bootstrap)),
+            *check_answers(answers, histories, lambda _: _teams(bootstrap), began),
             *compared(listed=listed, customers=len(histories), sent=sent, lying=lying),
+            *forwarded([shard.astray for shard in shards]),
         ],
     }
 
@@ -69,13 +72,58 @@ def compared(*, listed: int, customers: int, sent: int, lying: int) -> Iterator[
         yield f"{sent:,} facts were sent, {lying:,} lie in the topics"
 
 
-def read_shard(bootstrap: str, shard: int, shards: int) -> tuple[list[History], int]:
-    """What the customers of a shard have come to; and how many records systems have sent to its partitions."""
-    return present(read(bootstrap, [topic.name for topic in LIFECYCLE_INPUTS], shard), shard, shards)
+def forwarded(astray: Sequence["Astray"]) -> Iterator[str]:
+    """Whether lifecycle has sent home whatever lay in a partition that is not its own, and nothing else."""
+    seen = {each for shard in astray for each in shard.seen}
+    sent = {each for shard in astray for each in shard.forwarded}
+    if left := seen - sent:
+        yield f"{len(left):,} facts lie in another partition than their customer's and were not sent there, as {min(left)}"
+    if more := sent - seen:
+        yield f"{len(more):,} facts were sent to their customer's partition and lay in no other one, as {min(more)}"
+
+
+class Shard(NamedTuple):
+    """What the customers of a shard have come to; how many records systems have sent to its partitions; and which went astray."""
+
+    histories: list[History]
+    sent: int
+    astray: "Astray"
+
+
+def read_shard(bootstrap: str, shard: int, shards: int) -> Shard:
+    """All of a shard."""
+    astray = Astray(shard, shards)
+    return Shard(*present(astray.noting(read(bootstrap, [topic.name for topic in LIFECYCLE_INPUTS], shard)), shard, shards), astray)
+
+
+class Astray:
+    """The facts that lie in a shard's partitions and belong elsewhere, and those that lifecycle has sent there from elsewhere.
+
+    ``present`` counts the former where lifecycle has sent them: one that it has not would be missing on both sides.
+    """
+
+    def __init__(self, shard: int, shards: int) -> None:
+        self.seen: set[Identity] = set()
+        self.forwarded: set[Identity] = set()
+        self._shard = shard
+        self._shards = shards
+
+    def noting(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records, looked at."""
+        for record in records:
+            moved = record.topic == MOVED.name
+            if moved or (record.key is not None and murmur2(record.key, self._shards) != self._shard):
+                fact = decode(record)
+                if isinstance(fact, Fact) and fact.source != SPOILED and not (moved and fact.type == TICK_TYPE):
+                    (self.forwarded if moved else self.seen).add((fact.customer_id, fact.source, fact.id))
+            yield record
 
 
 def present(records: Iterable[Record], shard: int, shards: int) -> tuple[list[History], int]:
-    """The same of what lies in a shard's partitions. What lies there and belongs elsewhere counts where lifecycle has sent it."""
+    """The customers of what lies in a shard's partitions, and how many records were sent there.
+
+    What lies there and belongs elsewhere counts where lifecycle has sent it.
+    """
     facts: defaultdict[str, list[Fact]] = defaultdict(list)
     sent = 0
     for record in records:

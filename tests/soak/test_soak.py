@@ -16,7 +16,7 @@ from tests.soak.listening import Latencies
 from tests.soak.page import main as write_page
 from tests.soak.page import page
 from tests.soak.plot import picture
-from tests.soak.recount import SPOILED, compared, present
+from tests.soak.recount import SPOILED, Astray, compared, forwarded, present
 from tests.soak.soak import FORMAT
 from tests.soak.traffic import probe_message
 from tests.soak.watching import way
@@ -203,6 +203,26 @@ def test_facts_are_counted_anew_where_their_customer_is_at_home() -> None:
     assert (len(histories), sent) == (1, 2), "what was moved was sent elsewhere, and what is spoiled is no fact"
     assert [image["figures"][0] for ((_, image, _),) in histories[0].images] == [10_000]
     assert present([lying("crm.opportunity.v1", away)], away, 2) == ([], 1)
+
+
+def test_a_stray_that_was_not_sent_home_is_found() -> None:
+    home = murmur2(b"ada", 2)
+
+    def noted(*places: tuple[str, int]) -> list[Astray]:
+        found = [Astray(0, 2), Astray(1, 2)]
+        for number, (topic, partition) in enumerate(places):
+            said = probe_message("ada", 1)
+            record = Record(topic, partition, number, time.time_ns() // 10**6, said.key, said.value, said.headers)
+            assert list(found[partition].noting([record])) == [record]
+        return found
+
+    at_home, astray, moved = ("crm.opportunity.v1", home), ("crm.opportunity.v1", 1 - home), ("lifecycle.moved.v1", home)
+    assert list(forwarded(noted(at_home))) == []
+    assert list(forwarded(noted(astray, moved, astray, at_home))) == []
+    [left] = forwarded(noted(astray))
+    assert left.startswith("1 facts lie in another partition")
+    [more] = forwarded(noted(at_home, moved))
+    assert more.startswith("1 facts were sent to")
 
 
 def test_what_is_missing_is_found() -> None:

@@ -29,7 +29,14 @@ from services.lifecycle.domain.events import AnyEvent, DealRevised, FactAccepted
 from services.lifecycle.domain.handoffs import PROGRESS, Progress
 from services.lifecycle.domain.history import StatusShown
 from services.lifecycle.domain.record import Accepted, Record
-from services.lifecycle.domain.told import Changed, deals_revised, progress_told, record_revised, status_revised
+from services.lifecycle.domain.told import (
+    Changed,
+    deals_revised,
+    overtaken_by_owner,
+    progress_told,
+    record_revised,
+    status_revised,
+)
 
 SOURCE: Final = "operations"
 TYPE: Final = "lifecycle.restored"
@@ -161,7 +168,8 @@ def _said(record: Record, heard: Heard, cause: Cause) -> Iterator[AnyEvent]:
     if state.profile != heard.profile:
         changed.append("profile")
     if changed:
-        yield record_revised(record.fold, changed, cause, record.recorded_at)
+        overtaken = overtaken_by_owner((known.fact for known in record.known.values()), state)
+        yield record_revised(record.fold, changed, overtaken or cause, record.recorded_at)
     yield from _deals(record, heard, cause)
     yield from _progress(record, heard, cause)
     yield from _verdicts(record, heard, cause)

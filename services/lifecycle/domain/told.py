@@ -5,7 +5,7 @@ Whoever has heard all of them knows the record as it is, whatever was told befor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from rpds import HashTrieMap
@@ -29,6 +29,7 @@ from services.lifecycle.domain.fold import Fold
 from services.lifecycle.domain.handoffs import PROGRESS, Handoff, Handoffs, Progress
 from services.lifecycle.domain.history import History, StatusShown, held_since, revised_since
 from services.lifecycle.domain.known import FactsByRef
+from services.lifecycle.domain.order import key_of
 from services.lifecycle.domain.parts import deals_in_parts, statuses_in_parts
 from services.lifecycle.domain.state import State
 from services.lifecycle.domain.status import EFFECTIVE, Verdict
@@ -97,13 +98,14 @@ def status_revised(
 def _record(before: State, fold: Fold, after: State, facts: Sequence[Fact], cause: Cause, recorded_at: int) -> RecordRevised | None:
     changed: list[Changed] = []
     owner = (after.owner.rep_id, after.owner.assignment_id)
-    if owner != (before.owner.rep_id, before.owner.assignment_id) or _overtaken(facts, after):
+    overtaken = overtaken_by_owner(facts, after)
+    if owner != (before.owner.rep_id, before.owner.assignment_id) or overtaken is not None:
         changed.append("owner")
     if before.profile != after.profile:
         changed.append("profile")
     if not changed:
         return None
-    return record_revised(fold, changed, cause, recorded_at)
+    return record_revised(fold, changed, overtaken or cause, recorded_at)
 
 
 def record_revised(fold: Fold, changed: Sequence[Changed], cause: Cause, recorded_at: int) -> RecordRevised:
@@ -122,10 +124,16 @@ def record_revised(fold: Fold, changed: Sequence[Changed], cause: Cause, recorde
     )
 
 
-def _overtaken(facts: Sequence[Fact], state: State) -> bool:
-    """Whether an assignment has come too late to give the owner: who made it believes that it did, and is told who has it."""
-    assignments = [fact.data.assignment_id for fact in facts if isinstance(fact.data, LeadAssigned)]
-    return any(assignment != state.owner.assignment_id for assignment in assignments)
+def overtaken_by_owner(facts: Iterable[Fact], state: State) -> Cause | None:
+    """The latest of the assignments among some facts that do not give the owner.
+
+    Who made it believes that it did. By it as the cause he knows that the record has it, and by the owner that it was in vain.
+    """
+    vain = [fact for fact in facts if isinstance(fact.data, LeadAssigned) and fact.data.assignment_id != state.owner.assignment_id]
+    if not vain:
+        return None
+    latest = max(vain, key=key_of)
+    return Cause(source=latest.source, id=latest.id, type=latest.type)
 
 
 def _deals(before: Fold, folded: Folded, cause: Cause, recorded_at: int) -> Iterator[DealsRevised]:

@@ -113,6 +113,18 @@ def test_an_assignment_that_was_overtaken_unseen_is_answered_with_the_owner(give
     )
 
 
+def test_an_overtaken_assignment_is_the_cause_whatever_comes_with_it(given: Telling) -> None:
+    """Or whoever made it could not know that the record has it: what comes in one turn is told together."""
+    before = owner_set("ann", day=1), lead_updated(day=3, owner="ann")
+    late, other = assigned("a1", "bob", day=2), lead_updated(day=4, industry="steel")
+    for facts in ([late, other], [other, late]):
+        story = given(*before)
+        together = [(fact, ("another topic", 0, number)) for number, fact in enumerate(facts)]
+        events = accept_all(story.record, together, story.policy).events
+        (told,) = [event for event in events if isinstance(event, RecordRevised)]
+        assert (told.cause.id, told.owner, told.assignment_id) == (late.id, "ann", None)
+
+
 def test_the_contact_is_kept_by_field_and_travels_along(given: Telling) -> None:
     first, later = Contact(name="Ada", phone="1"), Contact(phone="2", title="CEO")
     story = given(lead_created(day=1, contact=first), lead_updated(day=2, contact=later), lead_updated(day=3, company="Acme"))
