@@ -11,6 +11,7 @@ from services.lifecycle.domain.events import DealsRevised, FactAccepted, Handoff
 from services.lifecycle.domain.fold import fold_of
 from services.lifecycle.domain.parts import PART_BYTES_MAX
 from services.lifecycle.domain.record import Record, accept, accept_all, late, restore
+from services.lifecycle.domain.restated import Heard, restated
 from services.lifecycle.domain.state import Policy
 from services.lifecycle.domain.table import DEFAULT, Tables
 from tests.lifecycle.domain.claims import (
@@ -123,6 +124,13 @@ def test_an_overtaken_assignment_is_the_cause_whatever_comes_with_it(given: Tell
         events = accept_all(story.record, together, story.policy).events
         (told,) = [event for event in events if isinstance(event, RecordRevised)]
         assert (told.cause.id, told.owner, told.assignment_id) == (late.id, "ann", None)
+
+
+def test_so_it_is_where_a_record_is_said_anew(given: Telling) -> None:
+    late = assigned("a1", "bob", day=2)
+    story = given(owner_set("ann", day=1), late, lead_updated(day=3, owner="ann"))
+    (told,) = [event for event in restated(story.record, Heard()).events if isinstance(event, RecordRevised)]
+    assert (told.cause.id, told.owner, told.assignment_id) == (late.id, "ann", None)
 
 
 def test_the_contact_is_kept_by_field_and_travels_along(given: Telling) -> None:
