@@ -49,7 +49,7 @@ def router(store: Store, directories: Directories, progress: Callable[[], Progre
         with store.snapshot() as cursor:
             figures = Figures(cursor)
             position, positions, letters = figures.position(), figures.positions(), figures.dead_letters()
-        ends = {log: offset + named(now.unread).get(log, 0) for log, offset in named(now.positions).items()}
+        ends = named({place: offset + now.unread.get(place, 0) for place, offset in now.positions.items()})
         return {
             "service": SERVICE,
             "state": now.state,

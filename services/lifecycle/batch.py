@@ -146,11 +146,11 @@ class Batch:
         turned_away = {known.origin for known, _ in accepted.beyond}
         for refused in accepted.refused:
             record, fact = came.get(refused.origin, (None, None))
-            if fact is None or Known.of(fact, refused.origin).digest != refused.digest:
-                record = None  # an earlier fact; in a topic that was made again, another record may have its place now
-            else:
+            # An earlier fact may have the same place: in a topic that was made again, another record has it now.
+            arrived = fact is not None and Known.of(fact, refused.origin).digest == refused.digest
+            if arrived:
                 turned_away.add(refused.origin)
-            self._refuse(record, refused)
+            self._refuse(record if arrived else None, refused)
         for known, over in accepted.beyond:
             self._bury(came[known.origin][0], "LimitExceeded", over.reason, over.path)
         entered = {event.origin for event in accepted.events if isinstance(event, FactAccepted)}

@@ -92,7 +92,7 @@ def test_a_writer_that_waits_for_another_keeps_no_reader_waiting(tmp_path: Path)
     with ThreadPoolExecutor() as threads:
         with database.begin():
             threads.submit(write)
-            waits.wait(20)
+            assert waits.wait(20)
             for _ in range(99):
                 read(database, CONNECTIONS_MAX - 1)
             assert not wrote.is_set()

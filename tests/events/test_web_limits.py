@@ -154,9 +154,11 @@ def test_a_body_that_comes_after_the_answer_holds_nothing(port: int, path: str, 
     length = 2 if path == "/nowhere" else BODY_BYTES_MAX + 1
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
-        answer = connection.recv(CHUNK)
+        answer = b""
         while not answer.endswith(b"}"):
-            answer += connection.recv(CHUNK)
+            got = connection.recv(CHUNK)
+            assert got, answer
+            answer += got
         assert answer[:12] in (b"HTTP/1.1 404", b"HTTP/1.1 413")
         connection.sendall(rest)
         with suppress(ConnectionError):

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from tests.simulation.plan import plan as plan_of
 from tests.simulation.services import REAL, Kinds
 from tests.simulation.shrink import RUNS_MAX, Shrinking
 from tests.simulation.simulation import simulate
@@ -59,10 +58,3 @@ def _until_checked(lines: list[str], kind: str) -> list[str]:
     """What happened before it was found."""
     end = len(lines) if kind in ("restart", "services", "broken off") or ONCE_MORE not in lines else lines.index(ONCE_MORE)
     return lines[:end]
-
-
-def failure(seed: int, *, kinds: Kinds = REAL) -> str | None:
-    """Run the plan of a seed; the story where it fails."""
-    plan = plan_of(seed)
-    found = simulate(plan, kinds=kinds)
-    return told(plan, found, kinds=kinds)[1] if found else None

@@ -193,7 +193,7 @@ def _is_known(cursor: Cursor, letter: DeadLetter) -> bool:
     )
     name = identity(record.headers, record.value or b"")
     for error, key, value, headers in cursor.fetchall():
-        if (key, value, headers_of(headers)) == (record.key, record.value, tuple(record.headers)):
+        if (key, value, headers_of(headers)) == (record.key, record.value, record.headers):
             return True
         if error == letter.error == _CONFLICT and name is not None and name == identity(headers_of(headers), value or b""):
             return True
