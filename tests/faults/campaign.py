@@ -1,5 +1,6 @@
 """A campaign: faults by plan while the load is published, a line for each; at its end everything is gathered and checked."""
 
+import json
 import time
 import urllib.parse
 from typing import Any, Final
@@ -8,18 +9,19 @@ import msgspec
 
 from events.assignments import LeadAssigned
 from events.bus.kafka import KafkaBus
+from handoff.commands.rebuild import VIEWS
 from services.lifecycle.store import Store as LifecycleStore
 from services.routing.store import Store as RoutingStore
 from tests.faults import gathering
-from tests.faults.checker import findings
+from tests.faults.checker import findings, lacking
 from tests.faults.copies import Copies
 from tests.faults.evidence import LOST_NOTHING, Evidence
 from tests.faults.load import items
-from tests.faults.plan import SERVICES, Fault, Kind, When, plan
+from tests.faults.plan import SERVICES, Fault, Kind, When, kinds_on, plan
 from tests.faults.publisher import BURST_MAX, Publisher
 from tests.faults.site import Site
 from tests.faults.stack import Stack, unforeseen
-from tests.faults.tally import EVERYTHING, Tally
+from tests.faults.tally import EVERYTHING, Tally, in_vain
 
 FACTS_BY_FAULT: Final = 120
 BURST_SECONDS_MAX: Final = 60.0
@@ -31,6 +33,12 @@ DISK_SECONDS: Final = 6.0
 """How long a disk stays full, or disks slow."""
 FULL_TIMES_MAX: Final = 4
 """So many times as long until somebody has noticed: for a while there may be room in what a file has already."""
+AWAY_SECONDS: Final = 15.0
+"""How long one of several brokers stays away: longer than it takes the others to notice (9 s)."""
+GO_ON_SECONDS_MAX: Final = 120.0
+"""How long it may take until all services have moved on without it."""
+LONG: Final = 60
+"""A campaign with so many kills must have done all that it can."""
 SLOW_MS: Final = (200, 500)
 """How long an fsync takes on a slow disk."""
 
@@ -43,6 +51,7 @@ class Campaign:
         self.site = site
         self.stack = Stack(site)
         self.tally = Tally(layout=site.layout.name)
+        self._long = kills >= LONG
         self._plan = plan(seed, kills, site.layout, without=site.missing)
         self._began = time.monotonic()
         bootstrap = self.stack.settings.bootstrap
@@ -51,6 +60,8 @@ class Campaign:
         self._last_pids: dict[str, int] = {}
         self._copies = Copies(site, self.stack, site.data_dir.parent / "copies")
         self._lost = LOST_NOTHING
+        self._differing: list[str] = []
+        """Of the views that were made again at the end."""
 
     def run(self) -> list[str]:
         """Do everything; what is wrong in the end."""
@@ -76,7 +87,9 @@ class Campaign:
         self._say("everything is gathered, and stopped")
         for line in self.stack.ended:
             self._say(line)
-        found = [*findings(evidence, now), *(f"services: {line}" for line in unforeseen(self.stack.ended))]
+        found = [*findings(evidence, now), *(f"services: {line}" for line in unforeseen(self.stack.ended)), *self._differing]
+        if self._long:
+            found += [*in_vain(self.tally, kinds_on(self.site.layout) - self.site.missing.keys()), *lacking(evidence)]
         self._summarize(evidence, found)
         return found
 
@@ -89,7 +102,7 @@ class Campaign:
         if stack.worn(fault.target):
             fault = Fault(Kind.CRASH_ALL, fault.target if fault.target in SERVICES else SERVICES[0])
         self._await(fault)
-        outcome = ""
+        outcome, effect = "", True
         match fault.kind:
             case Kind.KILL:
                 busy = self._await_busy(fault.target) if fault.when is When.WORKING else None
@@ -97,20 +110,27 @@ class Campaign:
                 self.tally.killed(fault.target, busy=busy)
                 outcome = "" if busy is None else f"{fault.when} +{fault.seconds:.2f} s, {'at work' if busy else 'idle'}"
             case Kind.FREEZE:
-                stack.freeze(fault.target)
+                stack.freeze(fault.target, fault.lasts)
+                outcome = f"for {fault.lasts:g} s"
             case Kind.REPLACE:
-                outcome = stack.replace(fault.target, self._work)
+                refused = stack.replace(fault.target, self._work)
+                outcome, effect = refused or "neither was refused", bool(refused)
             case Kind.RESTART:
                 stack.restart(fault.target)
             case Kind.RESTART_ALL | Kind.CRASH_ALL | Kind.PUT_BACK:
                 outcome = self._start_anew(fault)
+            case Kind.AWAY:
+                outcome = self._do_without(fault.target)
             case Kind.FULL_DISK:
-                outcome = self._fill(fault.target)
+                outcome, effect = self._fill(fault.target)
             case Kind.SLOW_DISKS:
                 assert self.site.slow is not None
+                before = self.site.slow.waits
                 with self.site.slow.slow(*SLOW_MS):
                     self._load(DISK_SECONDS)
-        self._tell(number, fault, outcome)
+                waits = self.site.slow.waits - before
+                outcome, effect = f"{waits} times somebody has waited", waits > 0
+        self._tell(number, fault, outcome, effect=effect)
 
     def _start_anew(self, fault: Fault) -> str:
         match fault.kind:
@@ -132,24 +152,42 @@ class Campaign:
         newer = self._copies.make()
         self._load(COPIED_SECONDS)
         assert self.stack.stop() == 0, self.stack.lines[-5:]
-        self._lost = gathering.lost(self.site.open, SERVICES, self._shards(), self._lost)
+        before = gathering.held(self.site.open, SERVICES, self._shards())
         self._copies.put_back(older, [target])
         self._copies.put_back(newer, [service for service in SERVICES if service != target])
+        after = gathering.held(self.site.open, SERVICES, self._shards())
+        self._lost = self._lost.and_also(before.without(after))
 
-    def _fill(self, target: str) -> str:
-        """A disk is full while there is something to write to it; what was to be seen of that."""
+    def _do_without(self, broker: str) -> str:
+        """One of several brokers is away for a while: what is published is acknowledged, and every service moves on."""
+        stack, began, sent = self.stack, time.monotonic(), len(self._publisher.sent)
+        with stack.away(broker):
+            before = {name: stack.position(name) for name in SERVICES}
+
+            def moved() -> bool:
+                self._publisher.keep(BURST_MAX)
+                return len(self._publisher.sent) > sent and all(stack.position(name) > before[name] for name in SERVICES)
+
+            stack.until(moved, GO_ON_SECONDS_MAX, f"all move on without {broker}")
+            moved_after = time.monotonic() - began
+            self._load(AWAY_SECONDS - moved_after)
+            acknowledged = len(self._publisher.sent) - sent
+        return f"{acknowledged} facts acknowledged meanwhile, all had moved on after {moved_after:.1f} s"
+
+    def _fill(self, target: str) -> tuple[str, bool]:
+        """A disk is full while there is something to write to it; what was to be seen of that, and whether of whom it is."""
         before = self.stack.ends(target)
-        troubles: list[str] = []
+        ended, troubles = 0, dict[str, str]()
         with self.site.disks[target].full():
             for _ in range(FULL_TIMES_MAX):
                 self._load(DISK_SECONDS)
-                troubles = [f"{name}: {trouble}" for name, trouble in self.stack.troubles().items()]
-                if ended := self.stack.ends(target) - before:
-                    troubles.insert(0, f"it ended, {ended} times so far")
-                if troubles:
+                troubles, ended = self.stack.troubles(), self.stack.ends(target) - before
+                if ended or troubles:
                     break
         self.stack.await_ready()
-        return "; ".join(troubles) or "nobody was troubled"
+        told = [f"it ended, {ended} times so far"] if ended else []
+        told += [f"{name}: {trouble}" for name, trouble in troubles.items()]
+        return "; ".join(told) or "nobody was troubled", bool(ended or (target in troubles if target in SERVICES else troubles))
 
     def _load(self, seconds: float) -> None:
         """Publish for a while, as far as that is possible."""
@@ -188,11 +226,11 @@ class Campaign:
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s       {what}")
 
-    def _tell(self, number: int, fault: Fault, outcome: str) -> None:
+    def _tell(self, number: int, fault: Fault, outcome: str, *, effect: bool) -> None:
         at = time.monotonic() - self._began
         place = EVERYTHING if fault.kind in (Kind.RESTART_ALL, Kind.CRASH_ALL, Kind.SLOW_DISKS) else fault.target
         if fault.kind is not Kind.KILL:
-            self.tally.happened(fault.kind, place)
+            self.tally.happened(fault.kind, place, effect=effect)
         when = outcome or f"{fault.when} +{fault.seconds:.2f} s"
         print(f"{at:6.1f} s  {number:3}  {fault.kind:11} {place:10} {len(self._publisher.sent):6,} facts  {when}")
 
@@ -231,6 +269,7 @@ class Campaign:
         try:
             customers = gathering.customers_of(lifecycle)
             records = {customer: self._get("lifecycle", f"/v1/customers/{customer}") for _, customer in customers}
+            self._make_again()
             assert self.stack.stop() == 0, self.stack.lines[-5:]
             return Evidence(
                 sent=self._publisher.sent,
@@ -247,6 +286,15 @@ class Campaign:
         finally:
             lifecycle.close()
             routing.close()
+
+    def _make_again(self) -> None:
+        """Every view once more, beside the live one, as an operator asks for it: the same to the byte (I6)."""
+        for view in VIEWS:
+            done = self.stack.run("rebuild", view, "--check", "--share", "100", "--json")
+            said = json.loads(done.stdout) if done.stdout else {"outcome": done.stderr}
+            self._say(f"the view {view} was made again: {said['outcome']}")
+            if said["outcome"] != "equal":
+                self._differing.append(f"rebuilt: the view {view}: {said}")
 
     def _shards(self) -> int:
         return self.stack.settings.partitions

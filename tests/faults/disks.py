@@ -26,6 +26,8 @@ SOURCE: Final = Path(__file__).with_name("slow_disk.c")
 
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _REC, _PRIVATE = 0x4000, 0x40000
+_CONTROL: Final = struct.Struct("iii")
+"""What processes map: the least and the most milliseconds of a wait, and how many waits there were."""
 _FILL_SECONDS_MAX: Final = 60.0
 _REFILL_SECONDS: Final = 0.02
 _PIECES: Final = (1 << 20, 1 << 12, 1)
@@ -154,7 +156,8 @@ class SlowDisks:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotHere(f"{SOURCE.name} cannot be compiled: {done.stderr.strip()[:300]}")
-        self._set(0, 0)
+        self._control.write_bytes(_CONTROL.pack(0, 0, 0))
+        self._control.chmod(0o666)  # PostgreSQL is somebody else
         self.environment: Final = {"LD_PRELOAD": str(library), "SLOW_DISK": str(self._control)}
 
     @contextmanager
@@ -166,12 +169,15 @@ class SlowDisks:
         finally:
             self._set(0, 0)
 
+    @property
+    def waits(self) -> int:
+        """How often somebody has waited so far."""
+        count: int = _CONTROL.unpack(self._control.read_bytes())[2]
+        return count
+
     def _set(self, least: int, most: int) -> None:
-        file = os.open(self._control, os.O_CREAT | os.O_WRONLY, 0o644)  # in place: whoever runs has mapped it
-        try:
-            os.pwrite(file, struct.pack("ii", least, most), 0)
-        finally:
-            os.close(file)
+        with self._control.open("r+b") as file:  # in place: whoever runs has mapped it
+            file.write(struct.pack("ii", least, most))
 
 
 @contextmanager

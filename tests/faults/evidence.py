@@ -3,7 +3,8 @@
 Whoever ran the services gathers it (:mod:`tests.faults.gathering`, or a test with services of its own); the checks only compare.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from operator import or_, sub
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,17 +32,44 @@ class Answer(NamedTuple):
     ended: int | None = None
 
 
+class Accepted(NamedTuple):
+    """A fact that lifecycle stored. ``content``: what it says besides its identity."""
+
+    customer: str
+    source: str
+    id: str
+    content: bytes
+
+
 class Lost(Struct, frozen=True, kw_only=True):
-    """What was in databases before older ones were put in their place: it may be on the topics, and in no database.
+    """What databases had, and older ones that were put in their place have not: it may be on the topics, and in no database.
 
     ``notifications``: of lifecycle. ``letters``: by service. ``replays``: topic, partition and name of those that were promised.
     ``batches``: the mass changes.
     """
 
-    notifications: Collection[Content] = frozenset()
-    letters: Mapping[str, Collection[Place]] = {}
-    replays: Collection[tuple[str, int, str]] = frozenset()
-    batches: Collection[str] = frozenset()
+    notifications: Set[Content] = frozenset()
+    letters: Mapping[str, Set[Place]] = {}
+    replays: Set[tuple[str, int, str]] = frozenset()
+    batches: Set[str] = frozenset()
+
+    def and_also(self, other: "Lost") -> "Lost":
+        """All that is in one of the two."""
+        return self._with(other, or_)
+
+    def without(self, other: "Lost") -> "Lost":
+        """What is not in another one."""
+        return self._with(other, sub)
+
+    def _with(self, other: "Lost", what: Callable[[Any, Any], Any]) -> "Lost":
+        services = self.letters.keys() | other.letters.keys()
+        nothing: Set[Place] = frozenset()
+        return Lost(
+            notifications=what(self.notifications, other.notifications),
+            letters={name: what(self.letters.get(name, nothing), other.letters.get(name, nothing)) for name in services},
+            replays=what(self.replays, other.replays),
+            batches=what(self.batches, other.batches),
+        )
 
 
 LOST_NOTHING = Lost()
@@ -50,7 +78,7 @@ LOST_NOTHING = Lost()
 class Evidence(Struct, frozen=True, kw_only=True):
     """``sent``: the inputs that were acknowledged, each as often as it was. ``partitions``: of each topic keyed by customers.
 
-    ``logs``: all topics, each partition in its order. ``accepted``: customer, source and id of every fact that lifecycle stored.
+    ``logs``: all topics, each partition in its order. ``accepted``: every fact that lifecycle stored, as often as it did.
     ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
     to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database. ``lost``: what was
     in databases in whose place older ones were put on the way.
@@ -59,7 +87,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     sent: Sequence[Item]
     partitions: int
     logs: Mapping[str, Sequence[Record]]
-    accepted: Sequence[tuple[str, str, str]]
+    accepted: Sequence[Accepted]
     records: Mapping[str, Mapping[str, Any]]
     notifications: Sequence[Message]
     decisions: Sequence[Event] = ()

@@ -1,7 +1,7 @@
 """Gathers the evidence: topics and answers while everything runs, what only the databases know when it has stopped."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from events.bus import Bus
 from events.bus.database import Database
+from events.codec import content
 from events.record import Message, Record, TopicPartition
 from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mass.batches import Batches
 from services.lifecycle.store import Store
-from tests.faults.evidence import Answer, Lost, Place, content_of
+from tests.faults.evidence import LOST_NOTHING, Accepted, Answer, Lost, Place, content_of
 from tests.faults.load import DAY
 
 BATCHES_MAX: Final = 10_000
@@ -79,10 +80,10 @@ def answer_of(path: str, parameters: Mapping[str, str], body: Mapping[str, Any],
 # ------------------------------------------------------------------------------------- from the databases
 
 
-def stored_facts(store: Store, customers: Iterable[tuple[int, str]]) -> list[tuple[str, str, str]]:
+def stored_facts(store: Store, customers: Iterable[tuple[int, str]]) -> list[Accepted]:
     """Every fact that lifecycle stored, as often as it did. ``customers``: with their shards."""
     return [
-        (customer, event.fact.source, event.fact.id)
+        Accepted(customer, event.fact.source, event.fact.id, content(event.fact))
         for shard, customer in customers
         for _, event in store.events_of(shard, customer)
         if isinstance(event, FactAccepted)
@@ -100,24 +101,23 @@ def notifications(store: Store) -> list[Message]:
     return messages
 
 
-def lost(opened: Callable[[str], Database], services: Iterable[str], shards: int, before: Lost) -> Lost:
-    """What is in the databases of some services, which are about to be lost, and what was lost before."""
-    found = before
+def held(opened: Callable[[str], Database], services: Iterable[str], shards: int) -> Lost:
+    """What is in the databases of some services now, and would be lost with them."""
+    found = LOST_NOTHING
     for service in services:
-        letters = {*found.letters.get(service, ()), *buried(opened(service))}
-        found = replace(found, letters={**found.letters, service: letters})
+        found = replace(found, letters={**found.letters, service: frozenset(buried(opened(service)))})
         if service == "lifecycle":
             with closing(Store(opened(service), shards, code_version="gathering")) as store:
                 found = replace(
                     found,
-                    notifications={*found.notifications, *map(content_of, notifications(store))},
-                    replays={*found.replays, *replays(opened(service))},
-                    batches={*found.batches, *(batch.id for batch in Batches(store.database).newest(BATCHES_MAX))},
+                    notifications=frozenset(map(content_of, notifications(store))),
+                    replays=replays(opened(service)),
+                    batches=frozenset(batch.id for batch in Batches(store.database).newest(BATCHES_MAX)),
                 )
     return found
 
 
-def replays(database: Database) -> set[tuple[str, int, str]]:
+def replays(database: Database) -> Set[tuple[str, int, str]]:
     """The replays that operators were promised, by topic, partition and name, of lifecycle's database, which is closed then."""
     with closing(database), database.read() as cursor:
         cursor.execute(REPLAYS)

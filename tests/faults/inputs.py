@@ -46,16 +46,17 @@ def check_inputs(evidence: Evidence) -> Iterator[str]:
             readable = isinstance(decode(record), Fact)
             if not readable and place_of(record) not in spoiled:
                 yield f"inputs: {place_of(record)} cannot be read, though it was sent well-formed"
-    given = {(fact.customer_id, fact.source, fact.id) for facts in facts_of(evidence).values() for fact in facts}
-    contested = conflicts(evidence)
-    taken = Counter(evidence.accepted)
-    for fact in sorted(given - taken.keys()):
-        yield f"inputs: {fact} was lost"
-    for fact in sorted(taken.keys() - given):
-        yield f"inputs: {fact} was taken in, and nobody sent it"
-    for fact, times in sorted(taken.items()):
-        if times > (2 if fact in contested else 1):
-            yield f"inputs: {fact} was taken in {times} times"
+    given: dict[Identity, set[bytes]] = defaultdict(set)
+    for fact in (fact for facts in facts_of(evidence).values() for fact in facts):
+        given[fact.customer_id, fact.source, fact.id].add(content(fact))
+    for identity in sorted(given.keys() - {accepted[:3] for accepted in evidence.accepted}):
+        yield f"inputs: {identity} was lost"
+    for accepted, times in sorted(Counter(evidence.accepted).items()):
+        identity = accepted[:3]
+        if accepted.content not in given.get(identity, ()):
+            yield f"inputs: {identity} was taken in, and nobody sent it"
+        if times > 1:
+            yield f"inputs: {identity} was taken in {times} times"
 
 
 def conflicts(evidence: Evidence) -> dict[Identity, list[Fact]]:

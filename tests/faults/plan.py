@@ -5,6 +5,7 @@ Out comes a list of faults. About a third of the kills come while the one before
 down at a time: that much a cluster promises to stand.
 """
 
+import itertools
 from collections.abc import Collection, Iterator
 from enum import StrEnum
 from random import Random
@@ -30,6 +31,11 @@ class Layout(NamedTuple):
         return () if set(SERVICES) & set(self.disks) else SERVICES
 
     @property
+    def spare(self) -> tuple[str, ...]:
+        """Without whom for a while everything must work all the same."""
+        return tuple(server for server in self.servers if server in BROKERS)
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Whatever can be killed."""
         return (*SERVICES, *self.servers)
@@ -48,7 +54,7 @@ class Kind(StrEnum):
 
     KILL = "kill -9"
     FREEZE = "freeze"
-    """SIGSTOP until the session is over, then SIGCONT: nobody else took over."""
+    """SIGSTOP until the session is over, and long after it, then SIGCONT: nobody else took over."""
     REPLACE = "replace"
     """SIGSTOP of a service, another worker takes over under the same name and goes on; then SIGCONT."""
     RESTART = "restart"
@@ -60,6 +66,8 @@ class Kind(StrEnum):
     PUT_BACK = "put back"
     """The databases of all services become what they were, that of the target older than the others; then the target is killed
     while it starts."""
+    AWAY = "away"
+    """kill -9 of one of several, which is not started again for a while: the others do its work."""
     FULL_DISK = "full disk"
     """Nothing can be written to a target's disk for a while."""
     SLOW_DISKS = "slow disks"
@@ -78,13 +86,21 @@ class When(StrEnum):
     CLOSE = "a moment later"
 
 
+FREEZE_SECONDS: Final = (11.0, 20.0, 70.0)
+"""Longer than the session of all services (10 s), than what is asked of Kafka may take, than a watchdog waits (60 s)."""
+
+
 class Fault(NamedTuple):
-    """``seconds``: how long after the moment that ``when`` means. ``target``: nobody where everybody is hit."""
+    """``seconds``: how long after the moment that ``when`` means; ``lasts``: how many seconds a freeze takes.
+
+    ``target``: nobody where everybody is hit.
+    """
 
     kind: Kind
     target: str
     when: When = When.WORKING
     seconds: float = 0.0
+    lasts: float = 0.0
 
 
 def plan(seed: int, kills: int, layout: Layout, *, without: Collection[Kind] = ()) -> list[Fault]:
@@ -125,11 +141,18 @@ def _others(chance: Random, layout: Layout, without: Collection[Kind]) -> Iterat
         Kind.RESTART_ALL: _in_turn(chance, SERVICES),
         Kind.CRASH_ALL: _in_turn(chance, SERVICES),
         Kind.PUT_BACK: _in_turn(chance, layout.put_back),
+        Kind.AWAY: _in_turn(chance, layout.spare),
         Kind.FULL_DISK: _in_turn(chance, layout.disks),
         Kind.SLOW_DISKS: _in_turn(chance, ("",)),
     }
-    nobody = {Kind.FULL_DISK: not layout.disks, Kind.PUT_BACK: not layout.put_back}
-    kinds = [kind for kind in targets if kind not in without and not nobody.get(kind)]
-    for name in _in_turn(chance, kinds):
+    freezes = itertools.cycle(chance.sample(FREEZE_SECONDS, len(FREEZE_SECONDS)))
+    for name in _in_turn(chance, kinds_on(layout) - frozenset(without)):
         kind = Kind(name)
-        yield Fault(kind, next(targets[kind]), seconds=chance.uniform(0.0, 1.5 if kind in STARTS_ANEW else 0.3))
+        seconds = chance.uniform(0.0, 1.5 if kind in STARTS_ANEW else 0.3)
+        yield Fault(kind, next(targets[kind]), seconds=seconds, lasts=next(freezes) if kind is Kind.FREEZE else 0.0)
+
+
+def kinds_on(layout: Layout) -> frozenset[Kind]:
+    """What can be done on a layout besides to kill."""
+    nobody = {Kind.AWAY: layout.spare, Kind.FULL_DISK: layout.disks, Kind.PUT_BACK: layout.put_back}
+    return frozenset(kind for kind in Kind if kind is not Kind.KILL and nobody.get(kind, True))

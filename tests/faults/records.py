@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 
 from events.bus.partitioner import murmur2
 from events.codec import Fact
-from events.facts import Contact, LeadFields
+from events.facts import Contact, LeadFields, LeadRecycled, LifecycleTick
 from events.published import (
     CommandRefused,
     DealChange,
@@ -24,8 +24,8 @@ from events.published import (
 )
 from events.topics import LIFECYCLE, MOVED
 from events.values import Money, parse_instant
-from tests.faults.evidence import Evidence, content_of
-from tests.faults.inputs import first_occurrences
+from tests.faults.evidence import Evidence, content_of, place_of
+from tests.faults.inputs import facts_of, first_occurrences
 from tests.lifecycle.reference_fold import Held, Reference
 from tests.lifecycle.reference_handoffs import handoffs_of
 
@@ -89,6 +89,27 @@ def check_moved(evidence: Evidence) -> Iterator[str]:
     for content in sorted((noted - moved) | (moved - noted).difference(evidence.lost.notifications), key=repr):
         place = "not on" if content in noted else "on"
         yield f"published: {content[1]!r} {content[2]!r} is {place} {MOVED.name}, against the notification log"
+
+
+def check_ticks(evidence: Evidence) -> Iterator[str]:
+    """Each tick is of a recycling that was sent, and dated when that ends (FOLD.md 20): both folds take its date as it is."""
+    ends: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for customer, facts in facts_of(evidence).items():
+        for fact in facts:
+            if isinstance(fact.data, LeadRecycled) and fact.data.until is not None:
+                ends[customer, fact.source, fact.id].add(max(begin_of(fact.data.until), fact.occurred_at))
+    for record, fact in evidence.facts(MOVED.name):
+        if isinstance(fact.data, LifecycleTick):
+            recycled = fact.data.recycled
+            wanted = ends[fact.customer_id, recycled.source, recycled.id]
+            if fact.occurred_at not in wanted:
+                ends_at = sorted(wanted)
+                yield f"ticks: {place_of(record)} wakes {fact.customer_id} at {fact.occurred_at}, its recycling ends at {ends_at}"
+
+
+def begin_of(until: str) -> int:
+    """When a recycling ends: a date begins at 00:00 UTC, which is the business time of all that is checked here."""
+    return parse_instant(until if "T" in until else f"{until}T00:00:00Z")
 
 
 class Consumer:

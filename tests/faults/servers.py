@@ -6,9 +6,9 @@ it is a thread per server, which never gives up: a server whose disk is full com
 
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -139,18 +139,28 @@ class Cluster:
 
 
 class Keeper:
-    """Starts a server again whenever it has ended, until ``close``."""
+    """Starts a server again whenever it has ended, unless it is to be ``away``, until ``close``."""
 
     def __init__(self, name: str, server: Server) -> None:
         self.server: Final = server
         self.ends = 0
         """How often it has ended."""
+        self._away = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"keeper of {name}", daemon=True)
 
     def start(self) -> None:
         """Begin to look after it."""
         self._thread.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """It is not started again before the end."""
+        self._away.set()
+        try:
+            yield
+        finally:
+            self._away.clear()
 
     def close(self) -> None:
         """Let it end."""
@@ -159,7 +169,7 @@ class Keeper:
 
     def _keep(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
-            if self.server.running:
+            if self.server.running or self._away.is_set():
                 continue
             self.ends += 1
             if not self._ending.wait(PAUSE_SECONDS):

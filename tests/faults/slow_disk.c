@@ -1,7 +1,7 @@
 /* A slow disk: loaded before other libraries (LD_PRELOAD), it lets fsync and fdatasync wait before they do their work.
  *
  * How long is in a file that tests write and every process maps, named by SLOW_DISK: two ints, the least and the most
- * milliseconds. Nothing else changes.
+ * milliseconds; a third one counts how often somebody has waited. Nothing else changes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,15 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int *milliseconds;
+static volatile int *milliseconds;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *name = getenv("SLOW_DISK");
-    int file = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0)
         return;
-    void *mapped = mmap(NULL, 2 * sizeof(int), PROT_READ, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, 3 * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (mapped != MAP_FAILED)
         milliseconds = mapped;
     close(file);
@@ -31,6 +31,7 @@ static void linger(void)
     int least = milliseconds ? milliseconds[0] : 0, most = milliseconds ? milliseconds[1] : 0;
     if (most <= 0)
         return;
+    __sync_fetch_and_add(&milliseconds[2], 1);
     clock_gettime(CLOCK_MONOTONIC, &now);
     long wait = least + (most > least ? now.tv_nsec / 1000 % (most - least) : 0);
     pause.tv_sec = wait / 1000;

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from events.bus.database import SQLITE
 from handoff.client import Services
@@ -33,8 +33,6 @@ from tests.ports import free_port
 LOOK_SECONDS: Final = 0.02
 READY_SECONDS_MAX: Final = 180.0
 """As all limits here, for a machine on which others work, too."""
-FREEZE_SECONDS: Final = 11.0
-"""Longer than the session timeout of all services, which is 10 s."""
 TAKE_OVER_SECONDS_MAX: Final = 90.0
 REFUSED_SECONDS_MAX: Final = 10.0
 AGAIN: Final = "; it is started again"
@@ -80,10 +78,13 @@ class Stack(Up):
             assert time.monotonic() < deadline, "\n".join([f"{what}: not within {seconds:g} s", *self.lines[-10:]])
             self.pass_time(LOOK_SECONDS)
 
-    def get_at(self, port: int, path: str) -> Any:
-        """What a worker answers at a port."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return json.load(answer)
+    def told_at(self, port: int, what: str) -> int:
+        """What a worker at a port tells of itself; 0 where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/status", timeout=10) as answer:
+                return int(json.load(answer)[what])
+        except OSError:
+            return 0
 
     def await_ready(self) -> None:
         """Return when everything works."""
@@ -136,13 +137,20 @@ class Stack(Up):
             for pid in pids:
                 self._send(pid, signal.SIGCONT)
 
-    def freeze(self, name: str) -> None:
+    def freeze(self, name: str, seconds: float) -> None:
         """A process stands still until its session is over, and goes on."""
         with self.frozen(name):
-            self.pass_time(FREEZE_SECONDS)
+            self.pass_time(seconds)
+
+    @contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """kill -9 of a server, which is not started again before the end."""
+        with self._site.keepers[name].away():
+            self.kill(name)
+            yield
 
     def replace(self, name: str, work: Callable[[], object]) -> str:
-        """A frozen worker is replaced by another of the same name, and wakes up; answers with what became of the two.
+        """A frozen worker is replaced by another of the same name, and wakes up; answers with who was refused, if one was.
 
         Kafka gives the name to whoever joined last, and the fence lets only that one write. So the frozen one is refused, or it
         joins again and the other one is; with little to take in, neither may have tried to write by the time this one is killed.
@@ -161,7 +169,7 @@ class Stack(Up):
                     return "the other one was refused"
                 work()
                 self.pass_time(LOOK_SECONDS)
-        return "neither was refused"
+        return ""
 
     @contextmanager
     def _frozen_between_transactions(self, name: str) -> Iterator[int]:
@@ -187,12 +195,13 @@ class Stack(Up):
         keeper = self._site.keepers.get(name)
         return keeper.ends if keeper else 0
 
+    def position(self, name: str) -> int:
+        """How far a service has come, by its own account; 0 where it does not answer."""
+        return self.told_at(self.ports[name], "position")
+
     def lag(self, name: str) -> int:
         """How much a service has still to do, by its own account; 0 where it does not answer."""
-        try:
-            return int(self.get(name, "/v1/status")["lag"])
-        except OSError:
-            return 0
+        return self.told_at(self.ports[name], "lag")
 
     def troubles(self) -> dict[str, str]:
         """The services that are not ready, and why."""
@@ -320,10 +329,7 @@ class Heir:
 
     def position(self) -> int:
         """How far it has come; 0 while it has nothing."""
-        try:
-            return int(self._stack.get_at(self._port, "/v1/status")["position"])
-        except OSError:
-            return 0
+        return self._stack.told_at(self._port, "position")
 
     def kill(self) -> None:
         self._process.kill()

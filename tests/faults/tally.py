@@ -1,7 +1,7 @@
 """What campaigns have done, in a table: faults by kind and target, what was published, how long it took."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -14,6 +14,7 @@ class Tally(Struct, kw_only=True):
     """Of one campaign. ``kills``: processes, or all at once, that were killed by kill -9, whatever the fault was called.
 
     ``working``: those of them that were hit while everything worked; ``busy``: those of these that had something to do just then.
+    ``effects``: how often somebody was seen to be troubled by a fault.
     """
 
     layout: str
@@ -21,6 +22,7 @@ class Tally(Struct, kw_only=True):
     working: Counter[str] = field(default_factory=Counter)
     busy: Counter[str] = field(default_factory=Counter)
     others: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    effects: Counter[Kind] = field(default_factory=Counter)
     facts: int = 0
     customers: int = 0
     records: int = 0
@@ -35,9 +37,21 @@ class Tally(Struct, kw_only=True):
         self.working[target] += busy is not None
         self.busy[target] += bool(busy)
 
-    def happened(self, kind: Kind, target: str) -> None:
-        """Another fault."""
+    def happened(self, kind: Kind, target: str, *, effect: bool) -> None:
+        """Another fault. ``effect``: whether somebody was troubled by it."""
         self.others[kind, target] += 1
+        self.effects[kind] += effect
+
+
+def in_vain(tally: Tally, kinds: Iterable[Kind]) -> Iterator[str]:
+    """What a long campaign should have done, and has not: that it found nothing would mean less. ``kinds``: all that it can do."""
+    for kind in sorted(kinds):
+        if not _of(tally.others, kind):
+            yield f"campaign: {kind} never happened"
+        elif not tally.effects[kind]:
+            yield f"campaign: {kind} never troubled anybody"
+    for target in sorted(target for target, times in tally.working.items() if times and not tally.busy[target]):
+        yield f"campaign: {target} was never killed at work"
 
 
 def table(tallies: Sequence[Tally]) -> list[str]:

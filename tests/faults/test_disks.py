@@ -76,4 +76,6 @@ def test_a_slow_disk_takes_its_time_until_it_is_fast_again(place: Ground, tmp_pa
 
     with disks.slow(400, 500):
         assert seconds() >= 0.4
+    assert disks.waits == 1
     assert min(seconds() for _ in range(3)) < 0.4
+    assert disks.waits == 1

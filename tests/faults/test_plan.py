@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.faults.load import items
-from tests.faults.plan import BROKERS, LAYOUTS, Kind, Layout, When, plan
+from tests.faults.plan import BROKERS, FREEZE_SECONDS, LAYOUTS, Kind, Layout, When, kinds_on, plan
 
 NOON = 1_767_268_800_000_000_000
 
@@ -32,13 +32,15 @@ def test_it_kills_as_many_as_it_is_told_everybody_in_every_state(layout: Layout)
         assert {fault.target for fault in kills} == set(layout.targets)
         assert {fault.when for fault in kills} == set(When)
         others = Counter(fault.kind for fault in faults)
-        without = {kind for kind, some in ((Kind.FULL_DISK, layout.disks), (Kind.PUT_BACK, layout.put_back)) if not some}
-        assert set(others) == set(Kind) - without
+        assert set(others) == {Kind.KILL, *kinds_on(layout)}
         assert min(others.values()) >= 2
+        freezes = [fault.lasts for fault in faults if fault.kind is Kind.FREEZE]
+        assert len(set(freezes)) == min(len(freezes), len(FREEZE_SECONDS)), "long ones, too"
 
 
 @each_layout
 def test_what_a_machine_cannot_do_is_left_out(layout: Layout) -> None:
+    assert Kind.AWAY in kinds_on(layout) or layout.name != "cluster"
     without = {Kind.FULL_DISK, Kind.SLOW_DISKS}
     assert without.isdisjoint(fault.kind for fault in plan(7, 67, layout, without=without))
 

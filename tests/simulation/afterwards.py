@@ -39,7 +39,7 @@ def check_mass_changes(world: World, evidence: Evidence) -> Iterator[str]:
     """What batches say that they have written is in the records, and nothing else of them is; but for batches that were lost."""
     database = world.site.open("lifecycle")
     batches = Batches(database)
-    accepted = {(customer, id) for customer, source, id in evidence.accepted if source == SOURCE}
+    accepted = {(customer, id) for customer, source, id, _ in evidence.accepted if source == SOURCE}
     known: set[tuple[str, str]] = set()
     for batch in batches.newest(BATCHES_MAX):
         for entry in batches.entries(batch.id, limit=BATCHES_MAX):

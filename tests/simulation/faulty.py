@@ -118,6 +118,14 @@ class Untraceable(LifecycleStore):
         self.traces = self.kind(self.database.begin, self.database.read, self._tables)  # type: ignore[misc]
 
 
+class NeverAsks(LifecycleStore):
+    """A commit that is not answered is taken for none: the next try is refused, as if another worker had come."""
+
+    def __init__(self, database: Database, *given: Any, **more: Any) -> None:
+        super().__init__(database, *given, **more)
+        self.ledger._committed = lambda moves: False  # type: ignore[method-assign]
+
+
 class UnreadableTraces(Traces):
     """It fails at it."""
 
@@ -201,6 +209,7 @@ class UnfencedRouting(RoutingStore):
 
 FAULTS: Final[Mapping[str, Kinds]] = {
     "lifecycle has no fence": Kinds(lifecycle_store=Unfenced),
+    "lifecycle does not ask whether it has committed": Kinds(lifecycle_store=NeverAsks),
     "lifecycle notes before the log answers": Kinds(lifecycle=NotesTooEarly),
     "the desk notes before the log answers": Kinds(desk=NotesTooEarly),
     "lifecycle keeps what was not committed": Kinds(lifecycle_inbound=FillsCacheFirst),

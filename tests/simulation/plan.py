@@ -112,6 +112,9 @@ class _Drawing:
         self._changing = Random(f"mass changes {seed}")
         self._restoring = Random(f"restorations {seed}")
         self._restore_odds = self._restoring.choice([0, 0, 0.05, 0.15])
+        self._overtaking = Random(f"overtakings {seed}")
+        self._reading = Random(f"reads {seed}")
+        self._read_odds = self._reading.choice([0, 0.02, 0.05, 0.15])
 
     def plan(self) -> Plan:
         """Inputs one by one or together, and between them work and trouble."""
@@ -129,6 +132,8 @@ class _Drawing:
                     self._rebuild()
                 if self._restoring.random() < self._restore_odds:
                     self._restore()
+                if self._reading.random() < self._read_odds:
+                    self._break_off_reading()
                 for trouble, odds in self._troubles:
                     if chance.random() < odds:
                         self._steps += trouble(self)
@@ -185,6 +190,13 @@ class _Drawing:
             self._steps += [Backup(service=service) for service in services]
         else:
             self._steps += [Restore(service=service, lost=chance.random() < 0.2) for service in services]
+
+    def _break_off_reading(self) -> None:
+        """A process is not answered when it reads, or is killed there."""
+        chance = self._reading
+        service, number = chance.choice(self._places)
+        step = chance.choice([Fail, Fail, Die])
+        self._steps.append(step(service=service, number=number, point="read", nth=chance.choice([1, 1, 2, 5])))
 
     # -------------------------------------------------------------------------------------- what is drawn
 
@@ -309,6 +321,7 @@ class _Drawing:
                 nth=self._chance.choice([1, 1, 2, 4]),
                 turns=self._chance.randint(1, 6),
                 seed=self._chance.choice([None, self._draw()]),
+                point=self._overtaking.choice(["begin", "committed", "send", "send"]),  # it is sent less often than committed
             ),
             *self._turns_of(service, number),
         ]

@@ -4,12 +4,12 @@ The services are the real ones; what they are given is a database and a bus that
 that nobody catches, raised where a real process could be killed, and what is left is what the database and the log have.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
+from eventsourcing.persistence import Notification, OperationalError, StoredEvent
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -32,8 +32,8 @@ class Crash(BaseException):
     """The process is killed here."""
 
 
-class Unanswered(sqlite3.OperationalError):
-    """The database has committed, and could not say so."""
+class Unanswered(OperationalError):  # noqa: N818 - the name says what happened
+    """The database does not answer, or has committed and could not say so: the error that it is on PostgreSQL."""
 
 
 class Border:
@@ -44,6 +44,7 @@ class Border:
         self.passages: Final[Counter[Point]] = Counter()
         """How often each point was passed."""
         self._armed: list[tuple[Point, int, Callable[[], None]]] = []
+        self._open = False
 
     def arm(self, point: Point, nth: int, act: Callable[[], None]) -> None:
         """Let something happen when the point is passed for the so-manieth time from here on."""
@@ -53,8 +54,23 @@ class Border:
         """Let nothing happen any more."""
         self._armed.clear()
 
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Somebody else looks at what the process has: that is no passage, and nothing happens."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def is_due(self, point: Point) -> bool:
+        """Whether something happens when the point is passed the next time."""
+        return any(where == point and left == 1 for where, left, _ in self._armed)
+
     def passed(self, point: Point) -> None:
         """Something passes: what is due happens, and may not come back."""
+        if self._open:
+            return
         self.passages[point] += 1
         armed, self._armed = self._armed, []
         due: list[Callable[[], None]] = []
@@ -93,37 +109,84 @@ class BorderDatabase:
         return self._border.transaction(self._database.begin)
 
     def read(self) -> AbstractContextManager[Cursor]:
+        self._border.passed("read")
         return self._database.read()
 
     def events(self, table: str) -> EventTable:
-        return self._database.events(table)
+        return BorderEvents(self._database.events(table), self._border)
 
     def close(self) -> None:
         self._database.close()
 
 
+class BorderEvents:
+    """A table of events beyond a border (``events.bus.database.EventTable``)."""
+
+    def __init__(self, table: EventTable, border: Border) -> None:
+        self._table = table
+        self._border = border
+
+    @property
+    def events_table_name(self) -> str:
+        return self._table.events_table_name
+
+    def append(self, cursor: Cursor, events: Sequence[StoredEvent]) -> Sequence[int]:
+        return self._table.append(cursor, events)
+
+    def select_events(self, originator_id: str, *, limit: int | None = None) -> Sequence[StoredEvent]:
+        self._border.passed("read")
+        return self._table.select_events(originator_id, limit=limit)
+
+    def select_notifications(self, start: int | None, limit: int, *, topics: Sequence[str] = ()) -> Sequence[Notification]:
+        self._border.passed("read")
+        return self._table.select_notifications(start, limit, topics=topics)
+
+    def max_notification_id(self) -> int | None:
+        self._border.passed("read")
+        return self._table.max_notification_id()
+
+
 class BorderProducer:
-    """A producer beyond a border: whoever is killed while it writes has written some."""
+    """A producer beyond a border: whatever happens in the middle of writing, what comes before is written."""
 
     def __init__(self, producer: Producer, border: Border) -> None:
         self._producer = producer
         self._border = border
 
     def send(self, messages: Sequence[Message]) -> Delivery:
+        parts: list[Delivery] = []
+        written = 0
         for count, _ in enumerate(messages):
-            try:
-                self._border.passed("send")
-            except Crash:
-                self._producer.send(messages[:count])
-                raise
+            if self._border.is_due("send") and count > written:
+                parts.append(self._write(messages[written:count]))
+                written = count
+            self._border.passed("send")
+        parts.append(self._write(messages[written:]))
+        self._border.passed("sent")
+        return Deliveries(parts)
+
+    def _write(self, messages: Sequence[Message]) -> Delivery:
         delivery = self._producer.send(messages)
         for topic, names in by_topic(messages):
             self._border.tell(f"writes to {topic}: {names}")
-        self._border.passed("sent")
         return delivery
 
     def close(self) -> None:
         self._producer.close()
+
+
+class Deliveries:
+    """The parts of what was handed over at once (``events.bus.Delivery``)."""
+
+    def __init__(self, parts: Sequence[Delivery]) -> None:
+        self._parts = parts
+
+    def done(self, timeout: float = 0.0) -> bool:
+        return all(part.done(timeout) for part in self._parts)
+
+    def wait(self, timeout: float) -> None:
+        for part in self._parts:
+            part.wait(timeout)
 
 
 class BorderConsumer:
@@ -210,18 +273,21 @@ class Process(Struct, frozen=True, eq=False, kw_only=True):
 
     def idle(self) -> bool:
         """Whether there is nothing more to do."""
-        done = (self.mass is None or not self.mass.batches.working()) and not self._builds()
-        return done and all((now := loop.progress()).state == "running" and now.lag == 0 for loop in self.loops)
+        with self.border.open():
+            done = (self.mass is None or not self.mass.batches.working()) and not self._builds()
+            return done and all((now := loop.progress()).state == "running" and now.lag == 0 for loop in self.loops)
 
     def _builds(self) -> bool:
         """Whether a view is being made again, here or elsewhere."""
         return self.builder is not None and any(self.builder.job(view)[0].running for view in self.builder.views)
 
-    def rebuilds(self) -> Iterator[tuple[str, Rebuild]]:
+    def rebuilds(self) -> list[tuple[str, Rebuild]]:
         """What the database says of each view that was ever made again: how far that is, or what came of it."""
-        if self.builder is not None:
+        if self.builder is None:
+            return []
+        with self.border.open():
             found = [(view, self.builder.job(view)[0].rebuild) for view in self.builder.views]
-            yield from ((view, rebuild) for view, rebuild in found if rebuild is not None)
+        return [(view, rebuild) for view, rebuild in found if rebuild is not None]
 
     def build(self) -> None:
         """Make views again, a piece at a time; while the database does not answer, nothing."""

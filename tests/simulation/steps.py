@@ -14,10 +14,14 @@ from events.record import Message
 Service = Literal["lifecycle", "routing", "forecast"]
 SERVICES: tuple[Service, ...] = ("lifecycle", "routing", "forecast")
 
-Point = Literal["begin", "commit", "committed", "send", "sent"]
-"""Where a process touches what outlives it: before a transaction is opened; when all is written, before the commit; after the
-commit, before anybody is told; before a message is handed over; when all messages of a call lie in the log, before anybody is
-told."""
+Point = Literal["read", "begin", "commit", "committed", "send", "sent"]
+"""Where a process touches what outlives it: before it reads; before a transaction is opened; when all is written, before the
+commit; after the commit, before anybody is told; before a message is handed over; when all messages of a call lie in the log,
+before anybody is told."""
+DatabasePoint = Literal["read", "begin", "commit", "committed"]
+"""Where the database may not answer."""
+FrozenPoint = Literal["begin", "committed", "send"]
+"""Where a process may be frozen in the middle of its work, while another one goes on: wherever it keeps nobody from writing."""
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
@@ -191,14 +195,15 @@ class Replace(Step, frozen=True, tag="replace"):
 
 
 class Overtake(Step, frozen=True, tag="overtake"):
-    """A process freezes in the middle of its work, before it opens its so-manieth transaction; another one takes its place and has
-    so many turns; then the first one goes on."""
+    """A process freezes in the middle of its work, when it passes a point for the so-manieth time from here on; another one takes
+    its place and has so many turns; then the first one goes on."""
 
     service: Service
     number: int
     nth: int
     turns: int
     seed: int | None = None
+    point: FrozenPoint = "begin"
 
 
 class Zombie(Step, frozen=True, tag="zombie"):
@@ -234,7 +239,7 @@ class Fail(Step, frozen=True, tag="fail"):
 
     service: Service
     number: int
-    point: Literal["begin", "commit", "committed"]
+    point: DatabasePoint
     nth: int
 
 

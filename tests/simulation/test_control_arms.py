@@ -14,6 +14,7 @@ SEEDS_MAX: Final = 60
 STEPS_MAX: Final = 12
 WRONG: Final = {
     "lifecycle has no fence": r"inputs: .* was taken in \d+ times",
+    "lifecycle does not ask whether it has committed": r"services: lifecycle-\d was refused, and nobody has taken its place: ",
     "lifecycle notes before the log answers": r"published: the messages about .* are not those of the notification log",
     "the desk notes before the log answers": r"assignments: what was published about .* is not what the desk decided",
     "lifecycle keeps what was not committed": r"inputs: .* was lost",

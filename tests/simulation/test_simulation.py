@@ -14,18 +14,23 @@ import pytest
 from tests.simulation.happenings import happenings
 from tests.simulation.plan import VIEWS, plan
 from tests.simulation.simulation import simulate
-from tests.simulation.steps import SERVICES, Plan, Point, Rebuild, Shape, Turn, from_json, to_json
+from tests.simulation.steps import SERVICES, DatabasePoint, FrozenPoint, Plan, Point, Rebuild, Shape, Turn, from_json, to_json
 from tests.simulation.story import told
 
 SEEDS: Final = 100
 TOGETHER: Final = 10
 NEVER: Final = (("forecast", "send"), ("forecast", "sent"))
 """Forecast writes dead letters only, and lifecycle writes nothing that it cannot read."""
-DATABASE: Final = ("begin", "commit", "committed")
 KINDS: Final = [
     *(f"{service} is killed: {point}" for service in SERVICES for point in get_args(Point) if (service, point) not in NEVER),
-    *(f"{service} is not answered by its database: {point}" for service in SERVICES for point in DATABASE),
-    *(f"{service} is {how}" for service in SERVICES for how in ("overtaken", "refused")),
+    *(f"{service} is not answered by its database: {point}" for service in SERVICES for point in get_args(DatabasePoint)),
+    *(
+        f"{service} is overtaken: {point}"
+        for service in SERVICES
+        for point in get_args(FrozenPoint)
+        if (service, point) not in NEVER
+    ),
+    *(f"{service} is refused" for service in SERVICES),
     *(f"the database of {service} is {how}" for service in SERVICES for how in ("lost", "put back as it was copied")),
     *(f"a message is {how}" for how in ("refused", "unanswered")),
     *(f"the view {view} is {how}" for view, _ in VIEWS for how in ("switched", "equal")),

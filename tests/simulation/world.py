@@ -1,7 +1,8 @@
 """A run: the three services on the memory bus, driven step by step by one thread, then left alone until all has come to rest.
 
 Whatever the steps say, the services must come through: a process that ends is started again, as a supervisor does it. What the
-run finds wrong by itself is a process that ended without a reason, and a system that does not come to rest.
+run finds wrong by itself is a process that ended without a reason, or was refused though no other one of its service has ever lived
+beside it, and a system that does not come to rest.
 """
 
 import itertools
@@ -23,7 +24,7 @@ from services.lifecycle import restorations
 from services.lifecycle.mass.runner import NOT_NOW
 from services.lifecycle.store import Store as LifecycleStore
 from tests.faults import gathering
-from tests.faults.evidence import LOST_NOTHING
+from tests.faults.evidence import LOST_NOTHING, Lost
 from tests.simulation.databases import Databases
 from tests.simulation.outside import Outside
 from tests.simulation.process import Border, Crash, Process, Tell, Unanswered, named
@@ -71,6 +72,7 @@ LATER: Final = 10 * 60 * 1000
 """How long after the last step everything comes to rest: in milliseconds."""
 ONCE_MORE: Final = "everybody is killed once more, and starts again"
 WHERE: Final[dict[Point, str]] = {
+    "read": "when it reads",
     "begin": "before it opens a transaction",
     "commit": "when all is written, before the commit",
     "committed": "after the commit, before it is told",
@@ -109,6 +111,8 @@ class World:
         self.happened: Final[Counter[str]] = Counter()
         self._rebuilds: set[str] = set()
         """Those whose end was seen."""
+        self._contested: set[Process] = set()
+        """Those beside whom another one of their service has lived, which may have taken over from them."""
         self._databases = databases
         self._drift = 0
         self._tell = tell
@@ -212,7 +216,7 @@ class World:
                 else:
                     self._arm(process.border, place, step)
             case Overtake() if process is not None:
-                process.border.arm("begin", step.nth, lambda: self._overtaken(place, process, step))
+                process.border.arm(step.point, step.nth, lambda: self._overtaken(place, process, step))
             case Expire() if place.last is not None:
                 self._tell(f"the broker gives {place.name} up")
                 for group, name in place.last.memberships():
@@ -288,6 +292,9 @@ class World:
         except (Crash, *TRANSIENT):
             return None
         self._made.append(process)
+        places = [each for each in self._places.values() if each.service == place.service]
+        if beside := [each for there in places for each in (there.process, *there.zombies) if each is not None]:
+            self._contested.update([process, *beside])
         place.process = place.last = process
         return process
 
@@ -300,6 +307,8 @@ class World:
         except Fenced as refusal:
             self._tell(f"{process.name} is refused, and ends: {refusal}")
             self.happened[f"{place.service} is refused"] += 1
+            if process not in self._contested:
+                self.wrong.append(f"services: {process.name} was refused, and nobody has taken its place: {refusal}")
             self._ended(place, process)
         except Exception as error:
             self.wrong.append(f"services: {process.name} ended with {type(error).__name__}: {error}")
@@ -328,16 +337,21 @@ class World:
             place.process, place.zombies = None, []
         for member in [(group, name) for place in places if place.last for group, name in place.last.memberships()]:
             self.bus.expire(*member)
-        self.lost = gathering.lost(self.site.open, [step.service], self.plan.shape.shards, self.lost)
+        held = self._held(step.service)
         if step.lost:
             self._databases.remove(step.service)
+            self.lost = self.lost.and_also(held)
         else:
             self._databases.put_back(step.service)
+            self.lost = self.lost.and_also(held.without(self._held(step.service)))
         how = "lost" if step.lost else "put back as it was copied"
         self._tell(f"the database of {step.service} is {how}")
         self.happened[f"the database of {step.service} is {how}"] += 1
         if step.service == "lifecycle":
             self._declare()
+
+    def _held(self, service: Service) -> Lost:
+        return gathering.held(self.site.open, [service], self.plan.shape.shards)
 
     def _has_run(self, service: Service) -> bool:
         """Whether a process of a service has ever come up, so that its database has tables."""
@@ -361,10 +375,10 @@ class World:
 
         border.arm(step.point, step.nth, fail)
 
-    def _replace(self, place: Place) -> None:
+    def _replace(self, place: Place, where: str = "between two turns") -> None:
         """The process of a place is frozen, and another one takes over."""
         if place.process is not None:
-            self._tell(f"{place.name} is frozen")
+            self._tell(f"{place.name} is frozen {where}")
             place.zombies.append(place.process)
             place.process = None
         self._start(place)
@@ -372,12 +386,12 @@ class World:
     def _overtaken(self, place: Place, process: Process, step: Overtake) -> None:
         if place.process is not process:
             return
-        self._replace(place)
+        self._replace(place, WHERE[step.point])
         for turn in range(step.turns):
             self.bus.reseed(step.seed)
             self._turn(place, turn)
         self._tell(f"{process.name}, which was frozen, goes on")
-        self.happened[f"{place.service} is overtaken"] += 1
+        self.happened[f"{place.service} is overtaken: {step.point}"] += 1
 
     # ------------------------------------------------------------------------------------------ the rest
 

@@ -14,17 +14,24 @@ RUNNING = Progress(state="running", lag=5, lag_seconds=1, positions={PLACE: 3}, 
 
 
 class Scene:
-    """A watchdog of 60 s whose clock and progress are told."""
+    """A watchdog of 60 s, which looks every second; its clock, the progress and what is done are told."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now, self.done = 0.0, 0
         self.progress = RUNNING
-        self.dog = Watchdog(lambda: self.progress, 60.0, end=lambda code: None, monotonic=lambda: self.now)
+        self.dog = Watchdog(lambda: self.progress, 60.0, done=lambda: self.done, end=lambda code: None, monotonic=lambda: self.now)
         self.dog.check()
 
-    def after(self, seconds: float, progress: Progress) -> bool:
-        self.now += seconds
+    def after(self, seconds: int, progress: Progress) -> bool:
         self.progress = progress
+        return [self._look(1.0) for _ in range(seconds)][-1]
+
+    def frozen(self, seconds: float) -> bool:
+        """The whole process stands still, and the watchdog with it; what it says then."""
+        return self._look(seconds)
+
+    def _look(self, seconds: float) -> bool:
+        self.now += seconds
         return self.dog.check()
 
 
@@ -37,7 +44,8 @@ def test_lag_that_does_not_shrink_is_a_standstill() -> None:
 @pytest.mark.parametrize("moved", [replace(RUNNING, positions={PLACE: 4}), replace(RUNNING, pending=1), replace(RUNNING, lag=0)])
 def test_what_moves_or_has_nothing_to_do_is_left_alone(moved: Progress) -> None:
     scene = Scene()
-    assert not scene.after(59, moved)
+    assert not scene.after(59, RUNNING)
+    assert not scene.after(1, moved)
     standing = replace(moved, lag=5)
     assert not scene.after(60, standing)
     assert scene.after(1, standing)
@@ -52,13 +60,21 @@ def test_who_knows_why_he_waits_is_left_alone(state: State) -> None:
 
 
 def test_a_turn_that_does_much_is_left_alone_as_long_as_something_is_done() -> None:
-    done, now, ended = 0, 0.0, []
-    dog = Watchdog(lambda: RUNNING, 60.0, done=lambda: done, end=ended.append, monotonic=lambda: now)
+    scene = Scene()
     for _ in range(10):
-        now, done = now + 50, done + 1
-        assert not dog.check()
-    now += 61
-    assert dog.check()
+        assert not scene.after(50, RUNNING)
+        scene.done += 1
+    assert not scene.after(61, RUNNING)
+    assert scene.after(1, RUNNING)
+
+
+def test_a_process_that_was_frozen_has_its_time_to_move_again() -> None:
+    """As by SIGSTOP, by a container's pause, or with its machine: nobody has looked, and nothing could move."""
+    scene = Scene()
+    assert not scene.after(10, RUNNING)
+    assert not scene.frozen(3600)
+    assert not scene.after(40, RUNNING)
+    assert scene.after(1, RUNNING), "what the freeze is counted for, as any look that comes late, is ten seconds"
 
 
 def test_a_consumer_that_never_gets_its_partitions_stands_still() -> None:
