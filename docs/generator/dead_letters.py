@@ -12,7 +12,7 @@ from events.topics import OPPORTUNITY, dead_letters
 ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     "Undecodable": (
         "the record says nothing that could be taken in: not CloudEvents, not JSON, an unknown type, a field that breaks a rule",
-        "the sender corrects it and sends it again, with the same or another id",
+        "the sender corrects it and sends it again, with the same id: the first one was never taken in",
     ),
     "IdentityConflict": (
         "two events of a customer have the same source and id, and other content; one of them is the fact, this is the other",
@@ -24,7 +24,7 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "IncompleteMessage": (
         "parts of a long message of lifecycle came without the others (forecast only)",
-        "report it: lifecycle publishes all parts of a message, in order",
+        "no sender is to blame: report it, for lifecycle publishes all parts of a message, in order",
     ),
     "Bug": (
         "the code could not deal with the record, three times; the service is not ready (`/readyz`) as long as one waits",

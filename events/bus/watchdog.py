@@ -2,7 +2,8 @@
 
 Clients of Kafka are known to hang without an error after restarts of brokers and rebalances. In goes the loop's progress, out comes
 the end of the process, so that its supervisor starts it again. Waiting for something that is known to be away is not hanging, and
-neither is standing still with the whole process, as while its machine or container is frozen: that ends with it.
+neither is standing still with the whole process, as while its machine or container is frozen: that ends with it. One log of many
+may have to wait for its turn, but not for ever.
 """
 
 import logging
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from events.bus.progress import Progress
+from events.record import TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks."""
+ONE_TIMES: Final = 10
+"""So many times as long one log may stand still while others move: with much to do, each has a megabyte taken in at a time."""
 
 
 class Watchdog:
@@ -44,6 +48,8 @@ class Watchdog:
         self._monotonic = monotonic
         self._look_seconds = min(LOOK_SECONDS, seconds / 4)
         self._seen: object = None
+        self._waiting: dict[TopicPartition, tuple[int, float]] = {}
+        """The position of each log in which there is something to take in, and for how long it has been there."""
         self._looked = monotonic()
         self._still = 0.0
         self._stopped = threading.Event()
@@ -59,31 +65,41 @@ class Watchdog:
         if self._thread.is_alive():
             self._thread.join()
 
-    def check(self) -> bool:
-        """Look once: whether it has stood still for too long.
+    def check(self) -> str:
+        """Look once: what has stood still for too long; nothing where all is well.
 
         Time counts while somebody looks: so a process that was frozen, this watchdog with it, has time to move again.
         """
         progress = self._progress()
         now = self._monotonic()
-        self._still += min(now - self._looked, 2 * self._look_seconds)
+        passed = min(now - self._looked, 2 * self._look_seconds)
         self._looked = now
-        idle = progress.lag == 0 and progress.state != "starting"
+        rests = (progress.lag == 0 and progress.state != "starting") or progress.state in ("retrying", "stopped")
         seen = (progress.state, progress.pending, dict(progress.positions), self._done())
-        if idle or progress.state in ("retrying", "stopped") or seen != self._seen:
-            self._seen, self._still = seen, 0.0
-        return self._still > self._seconds
+        moved = rests or seen != self._seen
+        self._seen, self._still = seen, 0.0 if moved else self._still + passed
+        self._waiting = {} if rests else {place: self._waited(place, progress, passed) for place in progress.unread}
+        if self._still > self._seconds:
+            return f"nothing has moved for {self._still:.0f} s although there is lag"
+        for place, (_, still) in self._waiting.items():
+            if still > ONE_TIMES * self._seconds:
+                return f"{place.topic}[{place.partition}] has not moved for {still:.0f} s although there is lag, and others have"
+        return ""
+
+    def _waited(self, place: TopicPartition, progress: Progress, passed: float) -> tuple[int, float]:
+        """Where a log is, and for how long it has been there."""
+        before, still = self._waiting.get(place, (-1, 0.0))
+        position = progress.positions[place]
+        return position, still + passed if position == before else 0.0
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._look_seconds):
+            failure: Exception | None = None
             try:
                 stuck = self.check()
-            except Exception:
-                log.critical("the progress cannot be told: ending the process", exc_info=True)
-                stuck = True
-            else:
-                if stuck:
-                    log.critical("nothing has moved for %.0f s although there is lag: ending the process", self._seconds)
+            except Exception as error:  # whatever it is: who cannot tell may stand still, too
+                stuck, failure = "the progress cannot be told", error
             if stuck:
+                log.critical("%s: ending the process", stuck, exc_info=failure)
                 self._end(EXIT_CODE)
                 return

@@ -31,7 +31,9 @@ from events.web.openapi import BYTES, CSV, UNCHANGED, Answers
 from events.web.spreadsheet import csv_of, safe
 
 CSV_PAGE: Final = 1000
-NOTED: Final[Answers] = {202: {"description": "Noted, and in Kafka a moment later"}}
+NOTED: Final[Answers] = {
+    202: {"description": "Noted, and in Kafka a moment later", "content": {"application/json": {"schema": {}}}}
+}
 Number = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
 
 

@@ -30,6 +30,7 @@ from handoff.configuration import effective
 from handoff.doctor import listeners, machine, statuses
 from handoff.doctor.clock import clock
 from handoff.doctor.cluster import Cluster, broker_version, describe
+from handoff.doctor.databases import Databases, Files, Schemas
 from handoff.doctor.deadline import Asked
 from handoff.doctor.finding import Outcome, skipped
 from handoff.doctor.home import Home, home, other_kafka
@@ -41,7 +42,7 @@ from handoff.doctor.reference import Published, published, reference
 from handoff.doctor.senders import senders
 from handoff.doctor.services import Said, hear, services
 from handoff.doctor.sockets import listener
-from handoff.doctor.stores import Letters, Stored, in_database, in_file
+from handoff.doctor.stores import Letters, Stored, read
 from handoff.settings import SERVICES, ServiceName, Settings, variable
 from services.lifecycle.settings import Settings as LifecycleSettings
 from services.routing.settings import Settings as RoutingSettings
@@ -71,18 +72,20 @@ def examine(settings: Settings, now: Callable[[], float] = time.time) -> list[Ou
     heard = {name: Asked(partial(hear, settings, name)) for name in SERVICES}
     doors = listeners.knock(settings.bootstrap)
     place = home(settings, doors.met)
-    found = _stored(place)  # before the ends of the logs are asked: where records come in, these have moved on by then
+    databases = _databases(place)
+    found = _stored(databases)  # before the ends of the logs are asked: where records come in, these have moved on by then
+    readable = {name: each for name, each in found.items() if not each.problem}
     kafka = _kafka(settings.bootstrap, doors)
     said = {name: _answer(question, settings.url(name)) for name, question in heard.items()}
     return [
         *_this_machine(settings, place, java),
         ports(_ports(settings, kafka, said)),
-        *_of_kafka(settings, kafka, place),
+        *_of_kafka(settings, kafka, place, databases),
         clock(now(), _appended(kafka.cluster), {name: each.ahead for name, each in said.items() if each.ahead is not None}),
         services(said, _second_look(settings, said), expected=place.running, data_dir=str(place.data_dir)),
-        stores(found, place.data_dir),
-        _positions(kafka, found, place),
-        letters({name: _letters(said[name], found.get(name)) for name in SERVICES if said[name].status or name in found}),
+        stores(found, databases),
+        _positions(kafka, readable, place, databases),
+        letters({name: _letters(said[name], readable.get(name)) for name in SERVICES if said[name].status or name in readable}),
         senders(_moved(said["lifecycle"])),
         _reference(kafka, running=said["routing"].status is not None),
         statuses.statuses(kafka.tables, said["lifecycle"].status, int(now() * NANOSECONDS)),
@@ -143,13 +146,9 @@ def _published(bootstrap: str) -> tuple[Published, statuses.Published]:
         bus.close()
 
 
-def _stored(place: Home) -> dict[str, Stored]:
-    """What the services have written, for those that have. Forecast always keeps a file."""
-    url = _database()
-    asked: dict[str, Asked[Stored | None]] = {
-        name: Asked(partial(in_database, url, name) if url else partial(in_file, place.data_dir / f"{name}.sqlite"))
-        for name in SERVICES
-    }
+def _stored(databases: Databases) -> dict[str, Stored]:
+    """What the services have written, for those that have."""
+    asked: dict[str, Asked[Stored | None]] = {name: Asked(partial(read, databases, name)) for name in SERVICES}
     found: dict[str, Stored] = {}
     for name, question in asked.items():
         try:
@@ -161,13 +160,13 @@ def _stored(place: Home) -> dict[str, Stored]:
     return found
 
 
-def _database() -> str | None:
-    """The PostgreSQL database, where one is named."""
+def _databases(place: Home) -> Databases:
+    """The PostgreSQL database, where one is named; else the files."""
     try:
         database = LifecycleSettings().database
     except ValueError:  # which the check of settings tells
-        return None
-    return None if database == SQLITE else database
+        database = SQLITE
+    return Files(place.data_dir) if database == SQLITE else Schemas(database)
 
 
 def _ports(settings: Settings, kafka: Kafka, said: Mapping[ServiceName, Said]) -> list[Port]:
@@ -204,13 +203,17 @@ def _this_machine(settings: Settings, place: Home, java: Asked[Java | str] | Non
     ]
 
 
-def _of_kafka(settings: Settings, kafka: Kafka, place: Home) -> list[Outcome]:
+def _of_kafka(settings: Settings, kafka: Kafka, place: Home, databases: Databases) -> list[Outcome]:
     bootstrap, expected = settings.bootstrap, bool(settings.kafka) or place.running
     door = listeners.broker(kafka.doors, bootstrap, expected=expected, named=bool(settings.kafka))
     outcomes = [other_kafka(door, settings, place), listeners.advertised(kafka.doors, bootstrap)]
     if kafka.cluster is None:
         return [*outcomes, skipped("kafka", kafka.why), skipped("topics", kafka.why)]
-    return [*outcomes, broker_version(kafka.cluster.version), layout(kafka.cluster.topics, settings.partitions, bootstrap)]
+    return [
+        *outcomes,
+        broker_version(kafka.cluster.version),
+        layout(kafka.cluster.topics, settings.partitions, bootstrap, databases),
+    ]
 
 
 def _appended(cluster: Cluster | None) -> dict[str, float]:
@@ -225,17 +228,17 @@ def _appended(cluster: Cluster | None) -> dict[str, float]:
     return found
 
 
-def _positions(kafka: Kafka, found: Mapping[str, Stored], place: Home) -> Outcome:
+def _positions(kafka: Kafka, found: Mapping[str, Stored], place: Home, databases: Databases) -> Outcome:
     if kafka.cluster is None or place.foreign:
         return skipped("positions", kafka.why or "another Kafka answers")
     if not found:
-        return skipped("positions", "no service has written here yet")
-    return positions(found, kafka.cluster.bounds, kafka.cluster.identities, place.data_dir)
+        return skipped("positions", "no service has written here yet, or none can be read")
+    return positions(found, kafka.cluster.bounds, kafka.cluster.identities, databases)
 
 
 def _letters(said: Said, found: Stored | None) -> Mapping[str, Letters]:
     """Dead letters as the database has them, or else as the service says: it may run on another machine."""
-    if found and not found.problem:
+    if found:
         return found.letters
     count = said.status["dead_letters"] if said.status else 0
     return {BUG if "bugs" in said.failing else "": Letters(count, "", said.failing.get("bugs", ""))} if count else {}

@@ -1,11 +1,14 @@
 """What a check answers: what it looked at, and each trouble with its way out."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 Severity = Literal["error", "warning"]
 """``error``: something does not work, or data is in danger. ``warning``: it works, and somebody should know."""
+
+
+RECOVER: Final = "docs/how-to/recover.md"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -39,3 +42,8 @@ def warning(what: str, *, where: str, fix: str) -> Finding:
 def skipped(check: str, why: str) -> Outcome:
     """A check that could not look."""
     return Outcome(check=check, said=why, looked=False)
+
+
+def recover(section: str) -> str:
+    """Where the page about recovery says all of it."""
+    return f'{RECOVER}, "{section}"'

@@ -7,10 +7,13 @@ from typing import Final
 from msgspec import Struct
 
 from events.bus.kafka.topics import FOR_EVER, configuration
-from events.topics import TOPICS, Topic
-from handoff.doctor.finding import Finding, Outcome, error, warning
-from handoff.settings import variable
+from events.topics import TOPICS, Topic, dead_letters
+from handoff.doctor.databases import Databases
+from handoff.doctor.finding import Finding, Outcome, error, recover, warning
+from handoff.settings import SERVICES, variable
 
+_LETTERS: Final = {dead_letters(service).name: service for service in SERVICES}
+_SECTION: Final = "A topic with another number of partitions"
 _CHECKED: Final = ("message.timestamp.type", "retention.ms", "cleanup.policy", "max.message.bytes")
 
 
@@ -21,10 +24,10 @@ class Laid(Struct, frozen=True):
     settings: Mapping[str, str]
 
 
-def layout(found: Mapping[str, Laid], shards: int, bootstrap: str) -> Outcome:
+def layout(found: Mapping[str, Laid], shards: int, bootstrap: str, databases: Databases) -> Outcome:
     """What is wrong with the topics. ``found``: those that exist, by name; ``shards``: HANDOFF_PARTITIONS."""
     simulated = simulated_time(found)
-    findings = [*_missing(found, bootstrap), *_counts(found, shards)]
+    findings = [*_missing(found, bootstrap), *_counts(found, shards, databases)]
     for topic in TOPICS:
         if topic.name in found:
             findings += _settings(topic, found[topic.name], bootstrap, simulated=simulated)
@@ -49,17 +52,21 @@ def _missing(found: Mapping[str, Laid], bootstrap: str) -> Iterator[Finding]:
         yield error(what, where=named, fix=f"handoff topics create --kafka {bootstrap}")
 
 
-def _counts(found: Mapping[str, Laid], shards: int) -> Iterator[Finding]:
+def _counts(found: Mapping[str, Laid], shards: int, databases: Databases) -> Iterator[Finding]:
     """One number for all customer-keyed topics, which is the one in the settings; one partition for the others."""
-    keyed = {topic.name: found[topic.name].partitions for topic in TOPICS if topic.keyed and topic.name in found}
-    usual = Counter(keyed.values()).most_common(1)[0][0] if keyed else shards
-    for name, count in keyed.items():
-        if count != usual:
+    keyed = [found[topic.name].partitions for topic in TOPICS if topic.keyed and topic.name in found]
+    usual = Counter(keyed).most_common(1)[0][0] if keyed else shards
+    for topic in TOPICS:
+        if topic.name in found and (count := found[topic.name].partitions) != topic.partitions(usual):
+            wrong = (
+                f"the other customer-keyed topics {usual}: its customers are in other shards"
+                if topic.keyed
+                else "and needs one: its records have no order among them"
+            )
             yield error(
-                f"{name} has {count} partitions, the other customer-keyed topics {usual}: its customers are in other shards",
-                where=name,
-                fix=f"stop the services and the producers, delete {name}, and make it anew with `handoff topics create`; "
-                "what was on it and not yet taken in must be sent again",
+                f"{topic.name} has {count} partitions, {wrong}",
+                where=topic.name,
+                fix=_way_back(topic, topic.partitions(usual), databases),
             )
     if usual != shards:
         yield error(
@@ -67,13 +74,27 @@ def _counts(found: Mapping[str, Laid], shards: int) -> Iterator[Finding]:
             where=variable("partitions"),
             fix=f"set {variable('partitions')}={usual}: the number is never changed once there are records",
         )
-    for topic in TOPICS:
-        if not topic.keyed and topic.name in found and (count := found[topic.name].partitions) != 1:
-            yield error(
-                f"{topic.name} has {count} partitions, and needs one: its records have no order among them",
-                where=topic.name,
-                fix=f"stop the services, delete {topic.name}, and make it anew with `handoff topics create`",
-            )
+
+
+def _way_back(topic: Topic, wanted: int, databases: Databases) -> str:
+    """How a topic gets its number of partitions back: it is copied, but where its records can be had from elsewhere."""
+    name, page = topic.name, recover(_SECTION)
+    if topic.log_time:
+        return (
+            f"stop the services and the producers, delete {name}, make it anew with `handoff topics create`, delete its position "
+            f"rows with `{databases.forget('lifecycle', [name])}`, start, and have the senders send again what came since the "
+            f"topic grew: what was known already changes nothing ({page})"
+        )
+    if name in _LETTERS:
+        service = _LETTERS[name]
+        return (
+            f"stop {service}, delete {name}, make it anew with `handoff topics create`, and start: "
+            f"the letters are in {databases.of(service)} too ({page})"
+        )
+    return (
+        f"stop the services and whoever writes to {name}; what it holds is nowhere else and must be copied to a topic with "
+        f"{wanted} partition{'s' if wanted > 1 else ''}, which then takes its place ({page})"
+    )
 
 
 def _settings(topic: Topic, there: Laid, bootstrap: str, *, simulated: bool) -> Iterator[Finding]:

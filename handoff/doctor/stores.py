@@ -15,6 +15,7 @@ from msgspec import Struct
 from events.bus.cursor import Cursor
 from events.bus.database import open_database
 from events.record import TopicPartition
+from handoff.doctor.databases import Databases, Files
 
 LOCK_SECONDS_MAX: Final = 1.0
 _TABLES: Final = {"position", "letter"}
@@ -45,8 +46,12 @@ class Stored(Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def in_file(file: Path) -> Stored | None:
-    """Read a service's file; None where there is none yet."""
+def read(databases: Databases, service: str) -> Stored | None:
+    """Read a service's database; None where there is none yet."""
+    return _in_file(databases.file(service)) if isinstance(databases, Files) else _in_database(databases.url, service)
+
+
+def _in_file(file: Path) -> Stored | None:
     if not file.exists():
         return None
     try:
@@ -56,8 +61,7 @@ def in_file(file: Path) -> Stored | None:
         return Stored(problem=str(error))
 
 
-def in_database(url: str, service: str) -> Stored | None:
-    """Read a service's schema in PostgreSQL; None where there is none yet."""
+def _in_database(url: str, service: str) -> Stored | None:
     try:
         with closing(open_database(url, "", schema=service)) as database, database.read() as cursor:
             return _read(cursor, _TABLES_OF_POSTGRES)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import PositionLost
-from events.bus.database import TRANSIENT, open_database
+from events.bus.database import TRANSIENT, exit_code, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
 from events.bus.letters.forgetting import Forgetting
@@ -80,7 +80,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         store.adopt_time_zone(settings.zone)
     except OperationalError as error:
         log.error("%s", error)
-        return 2
+        return exit_code(error)
     worker = Inbound(store.ledger, Metrics(registry), settings.zone)
     loop = Loop(
         bus,

@@ -13,11 +13,12 @@ from importlib.metadata import version
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from eventsourcing.persistence import OperationalError
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import PositionLost
-from events.bus.database import TRANSIENT, CannotOpen, open_database
+from events.bus.database import TRANSIENT, exit_code, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.ledger import Fenced
 from events.bus.letters.forgetting import Forgetting
@@ -107,9 +108,9 @@ def run(settings: Settings, listener: socket.socket) -> int:
         database = open_database(settings.database, settings.data_dir / "lifecycle.sqlite", schema="lifecycle")
         store = Store(database, settings.partitions, code_version=version("handoff"), identity=bus.identity)
         fill_views(store, lambda: tables.await_policy(ending, LOOK_SECONDS))
-    except CannotOpen as error:
+    except OperationalError as error:
         log.error("%s", error)
-        return 2
+        return exit_code(error)
     except LookupError as error:
         log.error("%s", error)
         return 1

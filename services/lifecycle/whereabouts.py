@@ -33,6 +33,10 @@ STATES: Final = ("taken in", "on its way", "refused")
 _FACTS: Final = (FactAccepted.TOPIC,)
 _MILLISECOND: Final = 1_000_000
 _PREFIX: Final = b"/v1/events/"
+_IN_PATH: Final = [
+    {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, "description": what}
+    for name, what in (("source", "The event's source, as it was sent."), ("id", "The event's id, as it was sent."))
+]
 
 CustomerId = Annotated[str | None, Field(min_length=1, max_length=200, description="Only that customer's.")]
 
@@ -65,7 +69,7 @@ def router(store: Store, progress: Callable[[], Progress]) -> APIRouter:
         """The same by a path. The id is what follows the last slash, the source all before it: write slashes of an id as `%2F`."""
         return _answer(store, progress(), _named(request), asked.customer_id)
 
-    routes.add_api_route("/v1/events/{source}/{id}", by_path)
+    routes.add_api_route("/v1/events/{source}/{id}", by_path, openapi_extra={"parameters": _IN_PATH})
     routes.add_api_route("/v1/events/{name:path}", by_path, include_in_schema=False)  # with slashes, as they are or escaped
     return routes
 

@@ -8,11 +8,12 @@ import sys
 import time
 from importlib.metadata import version
 
+from eventsourcing.persistence import OperationalError
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from events.bus import BusError
-from events.bus.database import TRANSIENT, CannotOpen, open_database
+from events.bus.database import TRANSIENT, exit_code, open_database
 from events.bus.kafka import KafkaBus
 from events.bus.letters.forgetting import Forgetting
 from events.bus.letters.office import Office
@@ -64,9 +65,9 @@ def main() -> int:
     try:
         database = open_database(settings.database, settings.data_dir / "routing.sqlite", schema="routing")
         store = Store(database, code_version=version("handoff"), identity=bus.identity)
-    except CannotOpen as error:
+    except OperationalError as error:
         log.error("%s", error)
-        return 2
+        return exit_code(error)
     try:
         listener = listen(settings.host, settings.routing_port)
     except OSError as error:
@@ -102,7 +103,7 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
     app = create_app(store, reference, progress, registry, office)
     http = Server(app, listener)
     http.start()
-    watchdog = Watchdog(progress, settings.watchdog_seconds)
+    watchdogs = [Watchdog(hop.loop.progress, settings.watchdog_seconds) for hop in (match, desk)]
     try:
         await_kafka(bus, reference)
         if (why := reference.unusable()) is not None:
@@ -115,14 +116,16 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
             instance=f"routing-{settings.instance}",
             folder=settings.data_dir / "faust",
         )
-        watchdog.start()
+        for watchdog in watchdogs:
+            watchdog.start()
         forgetting.start()
         return Worker(flow).run()
     except LookupError as error:
         log.error("%s", error)
         return 1
     finally:
-        watchdog.stop()
+        for watchdog in watchdogs:
+            watchdog.stop()
         http.stop()
         forgetting.stop()
         for hop in (match, desk):

@@ -1,8 +1,12 @@
 """What only PostgreSQL does: several writers at once, servers that go away, workers that freeze, doors that stay shut."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -10,9 +14,11 @@ import pytest
 from eventsourcing.persistence import OperationalError, StoredEvent
 
 from events.bus.database import CannotOpen, Database, EventTable, open_database
+from events.bus.database.connections import passes
 from events.bus.ledger import Fenced, Ledger
 from events.bus.letters import DeadLetter
 from events.record import Record, TopicPartition
+from tests.ports import free_port
 from tests.postgres import PASSWORD, PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -271,6 +277,46 @@ def test_nobody_answers(postgres: PostgresServer) -> None:
     line = refusal(f"postgresql://handoff:{PASSWORD}@127.0.0.1:9/crm")
     assert line.startswith("PostgreSQL at 127.0.0.1:9, database 'crm', cannot be used by 'handoff': ")
     assert "Connection refused" in line
+
+
+@pytest.mark.parametrize("service", ["lifecycle", "routing", "forecast"])
+def test_a_service_is_to_be_started_again_unless_somebody_must_mend_something(
+    postgres: PostgresServer, tmp_path: Path, service: str
+) -> None:
+    """At the boot of a machine its database may come later."""
+    nobody, wrong = "postgresql://handoff@127.0.0.1:9/crm", postgres.url("postgres", password="falsch")
+    for url, code in ((nobody, 1), (wrong, 2)):
+        port = {f"HANDOFF_{service.upper()}_PORT": str(free_port())}
+        done = subprocess.run(
+            [sys.executable, "-m", f"services.{service}"],
+            env={**os.environ, **port, "HANDOFF_DATABASE": url, "HANDOFF_DATA_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (psycopg.OperationalError("connection failed: Connection refused"), True),
+        (psycopg.OperationalError("failed to resolve host 'db': Name or service not known"), True),
+        (psycopg.OperationalError("connection failed: FATAL:  the database system is starting up"), True),
+        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), True),
+        (psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "x"'), False),
+        (psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"), True),
+        (psycopg.errors.CannotConnectNow("the database system is starting up"), True),
+        (psycopg.errors.DiskFull("no space left on device"), False),
+        (psycopg.errors.InsufficientPrivilege("permission denied for schema toy"), False),
+        (psycopg.ProgrammingError("missing connection option"), False),
+    ],
+)
+def test_what_keeps_a_service_from_starting_passes_by_itself_or_not(error: psycopg.Error, passing: bool) -> None:
+    wrapped = OperationalError("in one line")
+    wrapped.__cause__ = error
+    assert (passes(error), passes(wrapped)) == (passing, passing)
 
 
 def test_a_wrong_password(postgres: PostgresServer) -> None:

@@ -1,6 +1,7 @@
 """The three services with real content in them, each as its application and its OpenAPI: what requests are sent to."""
 
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
@@ -48,6 +50,7 @@ class Worlds:
         folder = Path(self._folder.name)
         (folder / "routing").mkdir()
         self._lifecycle = Lifecycle(folder / "lifecycle.sqlite", database=database)
+        self._lifecycle.bus._clock = _written_at  # its own begins before what is sent over HTTP happens, and would have it refused
         self._routing = Routing(folder / "routing", database=database)
         self._forecast = Forecast(folder / "forecast.sqlite", database=database)
         self._publisher = Publisher(self._lifecycle.bus)
@@ -57,6 +60,21 @@ class Worlds:
             "routing": self._of_routing(),
             "forecast": self._of_forecast(),
         }
+
+    def settle(self) -> None:
+        """Let all happen that was asked for, and waits: what was posted is taken in, batches and views are made."""
+        self._lifecycle.settle()
+        self._work()
+        for world in (self._routing, self._forecast):
+            world.settle()
+        for builder in (self._lifecycle.builder, self._forecast.builder):
+            while builder.step() is not None:
+                pass
+
+    def routed(self) -> list[str]:
+        """The customers that routing has decided something about, which it does not list."""
+        named = (getattr(event, "customer_id", None) for event in self._routing.log())
+        return sorted({customer for customer in named if customer is not None})
 
     def close(self) -> None:
         """Free everything."""
@@ -86,13 +104,36 @@ class Worlds:
         registry = CollectorRegistry()
         registry.register(StateCollector(world.loop.progress, world.store.ledger.dead_letters))
         batches, clock = Batches(world.store.database), lambda: parse_instant(NOW)
-        runner = Runner(batches, world.store, lambda: world.policy, self._publisher.publish, clock)
+        runner = self._runner = Runner(batches, world.store, lambda: world.policy, self._publisher.publish, clock)
         mass = Resources(world.store, batches, runner, lambda: world.policy, clock)
         rehearsal = LifecycleRehearsal(world.store, world.tables)
         office = Office(world.store.ledger.letters, world.store.database.read, rehearsal, transient=TRANSIENT, now=clock)
-        return lifecycle_app(
-            world.store, world.tables, world.loop.progress, registry, None, self._publisher, None, mass, office, clock=clock
+        app = lifecycle_app(
+            *(world.store, world.tables, world.loop.progress, registry),
+            publisher=self._publisher,
+            mass=mass,
+            office=office,
+            builder=world.builder,
+            clock=clock,
         )
+        self._change_many(app)
+        return app
+
+    def _change_many(self, app: FastAPI) -> None:
+        """Mass changes in each state that lasts: done, given up, seen beforehand."""
+        client, path = TestClient(app), "/v1/mass-changes"
+        for name, then in (("done", "apply"), ("done-too", "apply"), ("given-up", "cancel"), ("seen", None), ("seen-too", None)):
+            change = {"command": "set-owner", "rep_id": f"rep-{name}"}
+            wanted = {"filter": {"customer_id": ["C-4", "C-5"]}, "change": change, "actor": "dana"}
+            client.post(path, json=wanted, headers={"Idempotency-Key": name}).raise_for_status()
+            self._work()
+            if then is not None:
+                client.post(f"{path}/{name}/{then}").raise_for_status()
+                self._work()
+
+    def _work(self) -> None:
+        while self._runner.step():
+            self._lifecycle.settle()
 
     def _of_routing(self) -> FastAPI:
         world = self._routing
@@ -125,6 +166,11 @@ class Worlds:
         return forecast_app(
             store, world.directories, world.loop.progress, world.registry, world.settings, clock, office, world.builder
         )
+
+
+def _written_at() -> int:
+    """What the log notes for what is sent over HTTP now; what happened later, by more than an hour, would be refused."""
+    return max(time.time_ns(), parse_instant(NOW)) // 1_000_000
 
 
 def _junk(topic: str) -> Message:

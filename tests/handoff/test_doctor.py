@@ -3,10 +3,12 @@
 import os
 import platform
 import re
+import shlex
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +18,32 @@ from events.bus.database import open_database
 from events.bus.kafka.topics import configuration
 from events.bus.ledger import Ledger
 from events.bus.letters import DeadLetter
-from events.record import Record
-from events.topics import LEAD, TOPICS
+from events.record import Record, TopicPartition
+from events.topics import ASSIGNMENT, LEAD, LIFECYCLE, LIFECYCLE_INPUTS, ORDER, REQUEST, TOPICS, Topic
 from handoff.doctor import machine
-from handoff.doctor.cluster import broker_version
-from handoff.doctor.finding import Outcome
+from handoff.doctor.cluster import Bounds, broker_version
+from handoff.doctor.databases import Databases, Files, Schemas
+from handoff.doctor.finding import RECOVER, Outcome
 from handoff.doctor.layout import Laid, layout
+from handoff.doctor.letters import letters
+from handoff.doctor.positions import positions, stores
 from handoff.doctor.senders import senders
 from handoff.doctor.services import hear
 from handoff.doctor.statuses import statuses
-from handoff.settings import Settings
+from handoff.doctor.stores import Letters, Noted, Stored
+from handoff.settings import SERVICES, Settings
 from services.forecast.store import Store
 from tests.postgres import PostgresServer
 
 from .examined import SECONDS_MAX, checked, only
 
 __all__ = ["checked"]  # a fixture
+
+PAGE = (Path(__file__).parents[2] / RECOVER).read_text(encoding="utf-8")
+FILES = Files(Path("/srv/handoff"))
+SCHEMAS = Schemas("postgresql://handoff:geheim@db.example:5433/crm")
+READ = {"lifecycle": (*LIFECYCLE_INPUTS, LIFECYCLE), "routing": (LIFECYCLE, REQUEST), "forecast": (LIFECYCLE,)}
+"""The topics of which each service has positions."""
 
 
 @pytest.fixture(autouse=True)
@@ -180,9 +192,103 @@ def test_what_is_no_kafka(checked: Callable[..., Any], monkeypatch: pytest.Monke
 
 def test_a_demos_topics_are_no_trouble() -> None:
     found = {topic.name: Laid(topic.partitions(2), configuration(topic, log_time=False)) for topic in TOPICS}
-    outcome = layout(found, 2, "127.0.0.1:9092")
+    outcome = layout(found, 2, "127.0.0.1:9092", Files(Path("data")))
     assert not outcome.findings
     assert outcome.said.endswith("on simulated time")
+
+
+@pytest.mark.parametrize("databases", [FILES, SCHEMAS], ids=["sqlite", "postgres"])
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_topic_with_another_number_of_partitions_is_deleted_only_where_its_records_are_elsewhere(
+    topic: Topic, databases: Databases
+) -> None:
+    found = {each.name: Laid(each.partitions(2), configuration(each, log_time=True)) for each in TOPICS}
+    found[topic.name] = Laid(5, found[topic.name].settings)
+    (finding,) = layout(found, 2, "127.0.0.1:9092", databases).findings
+    assert finding.what.startswith(f"{topic.name} has 5 partitions, ")
+    assert finding.fix.endswith(f'({RECOVER}, "A topic with another number of partitions")')
+    if topic.retention is None:
+        assert "delete" not in finding.fix
+        assert "copied" in finding.fix
+        assert "nowhere else" in finding.fix
+    if topic.log_time:
+        assert f"`{databases.forget('lifecycle', [topic.name])}`" in finding.fix
+        assert "send again" in finding.fix
+
+
+def test_every_section_that_is_named_exists() -> None:
+    texts = [path.read_text() for path in (Path(__file__).parents[2] / "handoff" / "doctor").glob("*.py")]
+    named = [name for text in texts for name in re.findall(r'^_SECTION\w*: Final = "(.+)"$', text, re.MULTILINE)]
+    assert len(named) >= 5
+    for name in named:
+        assert f"\n## {name}\n" in PAGE
+
+
+# ----------------------------------------------------------------------------------------- positions
+
+
+def ways_out(service: str, topics: Sequence[Topic], log: Bounds, identity: str, databases: Databases) -> dict[tuple[str, ...], str]:
+    """What is to be done, by the topics that are named in what is wrong, where a service has read them up to 4."""
+    places = [TopicPartition(topic.name, 0) for topic in topics]
+    stored = Stored(positions={place: Noted(4, "old") for place in places})
+    identities = {topic.name: identity for topic in topics}
+    outcome = positions({service: stored}, dict.fromkeys(places, log), identities, databases)
+    assert {found.severity for found in outcome.findings} == {"error"}
+    return {tuple(topic.name for topic in topics if topic.name in found.fix): found.fix for found in outcome.findings}
+
+
+LOSSES = {"unread": (Bounds(9, 12, None), "old"), "tail": (Bounds(0, 2, None), "old"), "remade": (Bounds(0, 12, None), "new")}
+
+
+@pytest.mark.parametrize("databases", [FILES, SCHEMAS], ids=["sqlite", "postgres"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_position_that_is_lost_costs_no_database(service: str, loss: str, databases: Databases) -> None:
+    log, identity = LOSSES[loss]
+    found = ways_out(service, READ[service], log, identity, databases)
+    assert sorted(name for names in found for name in names) == sorted(topic.name for topic in READ[service])
+    for names, fix in found.items():
+        assert "away" not in fix
+        assert f"`{databases.forget(service, sorted(names))}`" in fix
+        for_ever = {topic.name for topic in READ[service] if topic.retention is None}.intersection(names)
+        if for_ever:
+            assert for_ever == set(names), "what can be sent again is told apart"
+            assert f"restore {', '.join(sorted(names))} from a copy" in fix
+            assert f"keep {databases.of(service)}" in fix
+            assert 'recover.md, "Restore a topic"' in fix
+        else:
+            assert "have the senders send again" in fix
+            assert "restore" not in fix
+        assert ("right cluster (HANDOFF_KAFKA)" in fix) == (loss == "remade")
+
+
+def test_lifecycle_after_retention_needs_one_statement() -> None:
+    ((_, fix),) = ways_out("lifecycle", [LEAD, ORDER], *LOSSES["unread"], FILES).items()
+    assert fix == (
+        "stop lifecycle (all workers of it), run `sqlite3 /srv/handoff/lifecycle.sqlite"
+        " \"DELETE FROM position WHERE topic IN ('crm.lead.v1', 'crm.order.v1')\"`, start it, and have the senders send again"
+        " what it has not read: it reads from the beginning, and what it took in before changes nothing"
+        ' (docs/how-to/recover.md, "A position behind the log\'s start")'
+    )
+
+
+def test_the_statement_does_what_it_says(tmp_path: Path) -> None:
+    """The shell takes it for one word, whatever the folder is called, and it touches no other topic."""
+    files = Files(tmp_path / "my data's")
+    files.folder.mkdir()
+    with closing(sqlite3.connect(files.file("lifecycle"))) as database:
+        database.execute("CREATE TABLE position (topic TEXT)")
+        database.executemany("INSERT INTO position VALUES (?)", [(topic.name,) for topic in READ["lifecycle"]])
+        database.commit()
+        program, file, statement = shlex.split(files.forget("lifecycle", [LEAD.name, ASSIGNMENT.name]))
+        assert (program, Path(file)) == ("sqlite3", files.file("lifecycle"))
+        assert database.execute(statement).rowcount == 2
+    assert shlex.split(SCHEMAS.forget("routing", [REQUEST.name])) == [
+        "psql",
+        "$HANDOFF_DATABASE",
+        "-c",
+        "DELETE FROM routing.position WHERE topic IN ('routing.request.v1')",
+    ]
 
 
 # ------------------------------------------------------------------------------------------- services
@@ -273,6 +379,47 @@ def test_senders_that_use_another_partitioner(checked: Callable[..., Any], well:
 # --------------------------------------------------------------------------------------------- stores
 
 
+@pytest.mark.parametrize(
+    ("databases", "named", "fix"),
+    [
+        (
+            FILES,
+            "{0}'s database /srv/handoff/{0}.sqlite",
+            "restore it from a copy, or choose another directory with HANDOFF_DATA_DIR",
+        ),
+        (SCHEMAS, "{0}'s schema in database 'crm' of PostgreSQL at db.example:5433", "start that server"),
+    ],
+    ids=["sqlite", "postgres"],
+)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_database_that_cannot_be_read_is_named_as_what_it_is(service: str, databases: Databases, named: str, fix: str) -> None:
+    (finding,) = stores({service: Stored(problem="it is away")}, databases).findings
+    assert finding.what == f"{named.format(service)} cannot be read (it is away)"
+    assert finding.fix.startswith(fix)
+    whole = stores({service: Stored()}, databases).said + finding.what + finding.fix + stores({}, databases).said
+    assert "geheim" not in whole
+    assert (".sqlite" in whole, "HANDOFF_DATA_DIR" in whole) == ((True, True) if databases == FILES else (False, False))
+
+
+def test_a_postgresql_that_is_away(
+    checked: Callable[..., Any], handoff: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("HANDOFF_DATABASE", "postgresql://handoff:geheim@127.0.0.1:1/crm?connect_timeout=2")
+    found = checked("stores", well=False)["findings"]
+    assert [each["where"] for each in found] == list(SERVICES)
+    for each in found:
+        assert each["what"].startswith(f"{each['where']}'s schema in database 'crm' of PostgreSQL at 127.0.0.1:1 cannot be read (")
+        assert "HANDOFF_DATABASE" in each["fix"]
+    assert not checked("dead letters", well=False)["looked"]
+    out = handoff("doctor").out
+    assert "geheim" not in out
+    assert ".sqlite" not in out
+    monkeypatch.setenv("HANDOFF_DATABASE", "postgresql://handoff:ge%zzheim@127.0.0.1:1/crm")  # libpq quotes what it cannot read
+    assert "cannot be read (the URL of PostgreSQL has a part that is not known)" in (out := handoff("doctor").out)
+    assert "zzheim" not in out
+
+
 def bury(ledger: Ledger, *errors: str) -> None:
     """Dead letters of these classes, as a service writes them."""
     place = Record(LEAD.name, 0, 0, 0, b"c", b"{", ()).place
@@ -301,6 +448,23 @@ def test_dead_letters_and_a_bug_among_them(checked: Callable[..., Any], data_dir
     assert bug["what"] == "forecast could not deal with 1 record (a bug); the last is crm.lead.v1[0] at 1: reason 1"
     assert refused["what"] == "forecast refused 2 records (Undecodable); the last is crm.lead.v1[0] at 2: reason 2"
     assert "`handoff dead-letters list service=forecast`" in refused["fix"]
+
+
+def test_what_is_to_be_done_about_a_dead_letter_is_what_the_page_says() -> None:
+    fixes = {
+        name: letters({"forecast": {name: Letters(1, "", "")}}).findings[0].fix
+        for name in ("Undecodable", "IdentityConflict", "IncompleteMessage", "")
+    }
+    rows = {name: row for row in PAGE.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    for text in (fixes["Undecodable"], rows["Undecodable"]):
+        assert "with the same id" in text
+    for text in (fixes["IdentityConflict"], rows["IdentityConflict"]):
+        assert "have the sender send what was meant as a new event with an id of its own, and drop the letter" in text
+    for text in (fixes["IncompleteMessage"], rows["IncompleteMessage"]):
+        assert "no sender is to blame" in text
+        assert "report it with the letter" in text
+        assert "replay" in text
+    assert f'{RECOVER}, "Dead letters"' in fixes[""]
 
 
 def test_dead_letters_of_a_service_on_another_machine(checked: Callable[..., Any], well: Mapping[str, Any]) -> None:
@@ -336,6 +500,12 @@ def test_dead_letters_in_postgresql(
     bury(ledger, "Bug")
     database.close()
     assert only(checked("dead letters", well=False))[1].startswith("routing could not deal with 1 record (a bug)")
+    assert (
+        checked("stores", well=False)["said"]
+        == f"routing in database {url.rpartition('/')[2]!r} of PostgreSQL at 127.0.0.1:{postgres.port}"
+    )
+    postgres.sql(url, shlex.split(Schemas(url).forget("routing", [LEAD.name]))[-1])
+    assert postgres.sql(url, "SELECT count(*) FROM routing.position") == [(0,)]
 
 
 # ---------------------------------------------------------------------------------------------- rules

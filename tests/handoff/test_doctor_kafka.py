@@ -1,7 +1,10 @@
 """``handoff doctor`` on a real Kafka: layout, advertised listener, positions, clocks, versions in force. Each trouble is caused."""
 
+import shlex
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +208,14 @@ def test_a_position_behind_the_logs_start(cluster: EmbeddedKafka, admin: Any, ch
     severity, what, fix = only(checked("positions", well=False))
     assert severity == "error"
     assert what == "forecast has read crm.lifecycle.v1[0] up to 4, and the log begins at 9: records were deleted unread"
-    assert f"move {tmp_path / 'data' / 'forecast.sqlite'} away" in fix
-    assert "rebuilt from crm.lifecycle.v1" in fix
+    file = tmp_path / "data" / "forecast.sqlite"
+    assert "restore crm.lifecycle.v1 from a copy" in fix
+    assert f"keep forecast's database {file}" in fix
+    program, named, statement = shlex.split(fix.split("`")[1])
+    assert (program, named) == ("sqlite3", str(file))
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(statement)
+    assert not checked("positions", well=True)["findings"]
 
 
 def test_a_log_that_lost_its_tail(cluster: EmbeddedKafka, checked: Callable[..., Any], tmp_path: Path) -> None:

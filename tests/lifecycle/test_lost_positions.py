@@ -11,8 +11,11 @@ from events.bus import PositionLost
 from events.bus.letters.selection import letters_of
 from events.facts import LeadCreated
 from events.record import Message
+from events.topics import ASSIGNMENT, LIFECYCLE, STATUS_TABLE
 from services.lifecycle.customers import Selection
 from tests.lifecycle.harness import SHARDS, Lifecycle
+from tests.lifecycle.test_late_tables import DAY_2, DAY_3, calling
+from tests.restored_topics import forget, made_anew
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "how-to" / "recover.md").read_text(encoding="utf-8")
 LEADS: Final = "crm.lead.v1"
@@ -138,3 +141,60 @@ def test_letters_at_one_place_are_found_by_their_names(lifecycle: Lifecycle) -> 
         made_again(lifecycle)
     for name in ("first", "second"):
         assert [letter.id for letter in lifecycle.store.traces.letters(("crm", name))] == [name]
+
+
+def test_an_event_that_could_not_be_read_is_taken_in_when_it_comes_corrected_with_the_same_id(lifecycle: Lifecycle) -> None:
+    right = lifecycle.message(CREATED, created("acme"), DAY, id="corrected")
+    lifecycle.bus.append(replace(right, value=b"{"))
+    lifecycle.settle()
+    assert lifecycle.store.ledger.dead_letters() == {"Undecodable": 1}
+    lifecycle.bus.append(right)
+    lifecycle.settle()
+    assert lifecycle.store.ledger.dead_letters() == {"Undecodable": 1}
+    assert {line.customer_id for line in lifecycle.store.listed(Selection(), limit=9)} == {"acme"}
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_topics_that_are_kept_for_ever_are_restored_or_done_without(lifecycle: Lifecycle, *, copied: bool) -> None:
+    tell(lifecycle)
+    before, said = known(lifecycle), len(lifecycle.bus.records(LIFECYCLE.name))
+    assert "## Restore a topic\n" in PAGE
+    for topic in (LIFECYCLE.name, ASSIGNMENT.name):
+        made_anew(lifecycle.bus, topic, copied=copied)
+    lifecycle.crash()
+    with pytest.raises(PositionLost, match="made again"):
+        lifecycle.settle()
+    forget(lifecycle.store.database.begin, LIFECYCLE.name, ASSIGNMENT.name)
+    lifecycle.crash()
+    lifecycle.settle()
+    assert known(lifecycle) == before
+    assert len(lifecycle.bus.records(LIFECYCLE.name)) == (said if copied else 0)
+    lifecycle.publish(CREATED, created("new"), DAY)
+    lifecycle.settle()
+    assert len(lifecycle.bus.records(LIFECYCLE.name)) > (said if copied else 0)
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_status_table_that_is_restored_or_published_again(lifecycle: Lifecycle, *, copied: bool) -> None:
+    versions = ((calling("Hot"), DAY_2), (calling("Hotter"), DAY_3))
+    tell(lifecycle)
+    for number, (process, since) in enumerate(versions, 1):
+        lifecycle.publish_table(process, since, version=number)
+    lifecycle.settle()
+    before, said = known(lifecycle), lifecycle.bus.records(LIFECYCLE.name)
+    made_anew(lifecycle.bus, STATUS_TABLE.name, copied=copied)
+    lifecycle.crash()
+    with pytest.raises(PositionLost, match="restore the topic"):
+        lifecycle.settle()
+    (statement,) = re.findall(r"`(DELETE FROM followed)`", PAGE)
+    with lifecycle.store.database.begin() as cursor:
+        cursor.execute(statement)
+    for number, (process, since) in enumerate(() if copied else versions, 1):
+        lifecycle.publish_table(process, since, version=number)
+    lifecycle.crash()
+    lifecycle.settle()
+    assert known(lifecycle) == before
+    assert lifecycle.bus.records(LIFECYCLE.name) == said
+    lifecycle.publish(CREATED, created("new"), "2026-03-05T09:00:00Z")
+    lifecycle.settle()
+    assert len(lifecycle.bus.records(LIFECYCLE.name)) > len(said)

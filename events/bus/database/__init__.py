@@ -15,14 +15,26 @@ from events.bus import loop
 from events.bus.cursor import Cursor, Dialect
 from events.bus.database.setting import SQLITE, checked
 
-__all__ = ["SQLITE", "TRANSIENT", "CannotOpen", "Database", "EventTable", "checked", "open_database"]
+__all__ = ["SQLITE", "TRANSIENT", "CannotOpen", "Database", "EventTable", "checked", "exit_code", "open_database"]
 
 TRANSIENT: Final = (*loop.TRANSIENT, OperationalError, InterfaceError)
 """What a service on such a database tries again without end: the bus or the database does not answer, or cannot do its work now."""
 
 
 class CannotOpen(OperationalError):  # noqa: N818 - the name says what happened
-    """The database cannot be used; the message is one line that says which, why, and what to do."""
+    """The database cannot be used; the message is one line that says which, why, and what to do.
+
+    ``passes``: that may be over without anybody's doing, such as a server that is still starting.
+    """
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.passes: Final = passes
+
+
+def exit_code(error: OperationalError) -> int:
+    """How a process ends that cannot start for an error of its database: 1, start it again; 2, somebody must change something."""
+    return 2 if isinstance(error, CannotOpen) and not error.passes else 1
 
 
 class EventTable(Protocol):

@@ -30,6 +30,10 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds; without these, a server that vanishes is waited for for hours
 }
+_PASSING: Final = ("08", "53300", "55P03", "57P01", "57P02", "57P03")
+"""What is over by itself: no connection, too many, a lock of another who starts, a server that ends, has crashed, is starting."""
+_PASSING_WORDS: Final = ("starting up", "shutting down", "in recovery", "too many clients", "remaining connection slots")
+"""How a server says the same to who connects: of that the driver has the words only."""
 _OF_THE_DATA: Final = ("22", "23", "54")
 """The classes of errors that what is written has itself: a value that cannot be, a key that exists, a key too long for an index."""
 
@@ -74,7 +78,7 @@ class Connections(PostgresDatastore):
             return self._connect()
 
     def _connect(self) -> psycopg.Connection[DictRow]:
-        parameters = {**_DEFAULTS, "application_name": f"handoff {self.schema}", **conninfo_to_dict(self._url)}
+        parameters = {**_DEFAULTS, "application_name": f"handoff {self.schema}", **self._parameters()}
         connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
         try:
             connection.execute(
@@ -86,6 +90,13 @@ class Connections(PostgresDatastore):
             connection.close()
             raise
         return connection
+
+    def _parameters(self) -> dict[str, Any]:
+        """The parts of the URL. Raises ``OperationalError``: the driver's message may quote any part of it."""
+        try:
+            return conninfo_to_dict(self._url)
+        except psycopg.ProgrammingError:
+            raise OperationalError("the URL of PostgreSQL has a part that is not known") from None
 
     def _give_back(self, connection: psycopg.Connection[DictRow]) -> None:
         if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
@@ -109,9 +120,9 @@ class Connections(PostgresDatastore):
         """What happened where, in one line and without the password."""
         line = line_of(error)
         try:
-            parameters = conninfo_to_dict(self._url)
-        except psycopg.ProgrammingError:
-            return "the URL of PostgreSQL has a part that is not known"  # the driver's message may quote any part of it
+            parameters = self._parameters()
+        except OperationalError as unknown:
+            return str(unknown)
         secret = str(parameters.get("password") or "")
         if secret and secret in line:
             line = line.replace(secret, "***")
@@ -124,6 +135,21 @@ def line_of(error: Exception) -> str:
     """What an error says, in one line."""
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((said or str(error)).split()) or type(error).__name__
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether what kept a service from opening its database is over by itself, and not for somebody to mend.
+
+    What the server says to who connects begins with FATAL; all else that has no code is that nobody was there to say something.
+    """
+    while error is not None and not isinstance(error, psycopg.Error):
+        error = error.__cause__
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_PASSING)
+    said = str(error)
+    return "FATAL" not in said or any(words in said for words in _PASSING_WORDS)
 
 
 def _may_pass(error: psycopg.Error, connection: psycopg.Connection[Any] | None) -> bool:

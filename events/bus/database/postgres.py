@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from events.bus.cursor import Cursor, Dialect
 from events.bus.database import CannotOpen
-from events.bus.database.connections import Connections
+from events.bus.database.connections import Connections, passes
 from events.bus.database.grants import grant
 from events.bus.database.tables import EVENTS, check_numbers, create, schema_exists
 
@@ -145,7 +145,7 @@ class Postgres:
                     connection.execute("SELECT pg_advisory_unlock_all()")
         except (psycopg.Error, PersistenceError) as error:
             self.close()
-            raise CannotOpen(f"{self._connections.told(error)} (HANDOFF_DATABASE)") from error
+            raise CannotOpen(f"{self._connections.told(error)} (HANDOFF_DATABASE)", passes=passes(error)) from error
 
     @contextmanager
     def begin(self) -> Iterator[PostgresCursor]:

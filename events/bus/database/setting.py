@@ -2,7 +2,7 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 SQLITE: Final = "sqlite"
 EXAMPLE: Final = "postgresql://user:password@host:5432/database"
@@ -28,6 +28,15 @@ def checked(database: str) -> str:
     if not url.path.strip("/") and "dbname=" not in url.query:
         raise ValueError(f"the URL names no database: it ends with one, as in {EXAMPLE}")
     return database
+
+
+def named(database: str) -> str:
+    """The server and the database that a URL names, as it writes them: neither who is let in nor the password."""
+    url = urlsplit(database)
+    asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
+    host = asked.get("host") or unquote(url.netloc.rpartition("@")[2])
+    place = ":".join(filter(None, (host, asked.get("port"))))
+    return f"database {asked.get('dbname') or unquote(url.path.strip('/'))!r} of PostgreSQL at {place}"
 
 
 def _is_whole(database: str) -> bool:

@@ -9,7 +9,7 @@ from events.bus.progress import Progress, State
 from events.bus.watchdog import EXIT_CODE, Watchdog
 from events.record import TopicPartition
 
-PLACE = TopicPartition("in", 0)
+PLACE, OTHER, DONE = (TopicPartition("in", number) for number in range(3))
 RUNNING = Progress(state="running", lag=5, lag_seconds=1, positions={PLACE: 3}, pending=0, error="", degraded=False, rejected=0)
 
 
@@ -22,15 +22,15 @@ class Scene:
         self.dog = Watchdog(lambda: self.progress, 60.0, done=lambda: self.done, end=lambda code: None, monotonic=lambda: self.now)
         self.dog.check()
 
-    def after(self, seconds: int, progress: Progress) -> bool:
+    def after(self, seconds: int, progress: Progress) -> str:
         self.progress = progress
         return [self._look(1.0) for _ in range(seconds)][-1]
 
-    def frozen(self, seconds: float) -> bool:
+    def frozen(self, seconds: float) -> str:
         """The whole process stands still, and the watchdog with it; what it says then."""
         return self._look(seconds)
 
-    def _look(self, seconds: float) -> bool:
+    def _look(self, seconds: float) -> str:
         self.now += seconds
         return self.dog.check()
 
@@ -85,13 +85,35 @@ def test_a_consumer_that_never_gets_its_partitions_stands_still() -> None:
     assert scene.after(1, starting)
 
 
+def test_one_log_may_wait_for_its_turn_and_not_for_ever() -> None:
+    """The others move all the time, with much to do; those in which there is nothing more need not."""
+    scene = Scene()
+
+    def after(seconds: int, ours: int, *, unread: int = 5) -> str:
+        told = ""
+        for _ in range(seconds):
+            others = scene.progress.positions.get(OTHER, 0) + 1
+            positions = {PLACE: ours, OTHER: others, DONE: 9}
+            told = scene.after(
+                1, replace(RUNNING, positions=positions, unread={PLACE: unread, OTHER: 100} if unread else {OTHER: 100})
+            )
+        return told
+
+    assert after(601, 3) == ""
+    assert after(1, 3) == "in[0] has not moved for 601 s although there is lag, and others have"
+    assert after(601, 4) == ""
+    assert after(1, 4, unread=0) == ""
+    assert after(601, 4) == ""
+    assert after(1, 4) != ""
+
+
 def test_it_ends_the_process(eventually: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
     codes: list[int] = []
     dog = Watchdog(lambda: RUNNING, 0.05, end=codes.append)
     dog.start()
     eventually(lambda: codes == [EXIT_CODE])
     dog.stop()
-    assert "nothing has moved" in caplog.text
+    assert "nothing has moved for 0 s although there is lag: ending the process" in caplog.text
 
 
 def test_it_ends_a_process_whose_progress_cannot_be_told(eventually: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
