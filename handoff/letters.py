@@ -5,8 +5,8 @@ In go letters and criteria as they are typed (``lifecycle/17``, ``error=Bug``), 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -63,9 +63,13 @@ class Act(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """What was done so far. ``newest``: the number of the newest letter before anything was done."""
+    """What was done so far. ``newest``: the number of the newest letter before anything was done.
+
+    ``logs``: those to which letters were replayed.
+    """
 
     newest: int
+    logs: set[str] = field(default_factory=set)
     letters: list[Mapping[str, Any]] = []
     done: int = 0
     seen: int = 0
@@ -149,7 +153,8 @@ def done_about(services: Services, service: ServiceName, asked: Asked, act: Act,
         tally.done += answer["done"]
         tally.seen += len(answer["letters"])
         tally.letters += answer["letters"][: LETTERS_KEPT - len(tally.letters)]
-        tally.kept_by_reason.update(_kept(letter) for letter in answer["letters"] if letter["done"] is None)
+        tally.logs |= {f"{letter['topic']}[{letter['partition']}]" for letter in answer["letters"] if letter["done"] == "replayed"}
+        tally.kept_by_reason.update(kept(letter) for letter in answer["letters"] if letter["done"] is None)
         tally.seconds = time.monotonic() - begun
         if count:
             progress(f"{service}: {tally.seen:,} of {count:,} letters, {tally.seen / max(tally.seconds, 0.001):,.0f} a second")
@@ -158,37 +163,47 @@ def done_about(services: Services, service: ServiceName, asked: Asked, act: Act,
             return tally
 
 
-def again(services: Services, service: ServiceName, newest: int, seconds: float, progress: Say) -> Again:
-    """The replays that have failed since a letter, once the service has caught up."""
+def again(services: Services, service: ServiceName, tally: Tally, seconds: float, progress: Say) -> Again:
+    """The replays that have failed since, once all that was replayed is taken in, by whichever worker."""
     deadline = time.monotonic() + seconds
-    for left in _on_its_way(services, service):
+    for left in _on_its_way(services, service, tally.logs):
         if time.monotonic() > deadline:
             return Again(None)
         progress(f"{service}: {left}")
         time.sleep(LOOK_SECONDS)
-    asked = Asked(services=(service,), filter={"again": True, "newer_than": newest})
+    asked = Asked(services=(service,), filter={"again": True, "newer_than": tally.newest})
     count = services.get(service, PATH, **asked.query(service), limit="1", count="true")["count"]
     return Again(count, list(listed(services, service, asked, SHOWN)))
 
 
-def _on_its_way(services: Services, service: ServiceName) -> Iterator[str]:
+def _on_its_way(services: Services, service: ServiceName, logs: Collection[str]) -> Iterator[str]:
     """What is left of what was replayed, in words, until nothing is.
 
-    First it is published; then it is taken in, up to where the logs end by then, whatever comes after it.
+    First it is published; then it is taken in, up to where its logs end by then, whatever comes after it.
     """
-    while unpublished := services.get(service, f"{PATH}/groups", limit="1")["unpublished"]:
-        yield f"{unpublished:,} to be published"
-    while (status := services.status(service))["state"] != "running":
-        yield f"{status['lag']:,} to be taken in ({status['state']})"
-    ends = {log: position + status["unread"].get(log, 0) for log, position in status["positions"].items()}
-    while (left := _short(status["positions"], ends)) or status["state"] != "running":
-        yield f"{left:,} to be taken in ({status['state']})"
-        status = services.status(service)
+    said = _underway(services, service, logs)
+    while said.unpublished or None in said.ends.values():
+        yield f"{said.unpublished:,} to be published" if said.unpublished else "Kafka does not answer"
+        said = _underway(services, service, logs)
+    ends = {log: end for log, end in said.ends.items() if end is not None}
+    while left := sum(max(0, ends[log] - position) for log, position in said.positions.items() if log in ends):
+        yield f"{left:,} to be taken in"
+        said = _underway(services, service, logs)
 
 
-def _short(positions: Mapping[str, int], ends: Mapping[str, int]) -> int:
-    """How much is missing to the ends of logs; one that another worker has taken meanwhile is not told, and does not count."""
-    return sum(max(0, end - positions.get(log, end)) for log, end in ends.items())
+class _Underway(NamedTuple):
+    """How far some logs are; none of those whose letters are forgotten."""
+
+    unpublished: int
+    positions: Mapping[str, int]
+    ends: Mapping[str, int | None]
+
+
+def _underway(services: Services, service: ServiceName, logs: Collection[str]) -> _Underway:
+    said = services.get(service, f"{PATH}/replays")
+    meant = [each for each in said["logs"] if each["log"] in logs]
+    positions = {each["log"]: each["position"] for each in meant}
+    return _Underway(said["unpublished"], positions, {each["log"]: each["end"] for each in meant})
 
 
 def _body(service: ServiceName, asked: Asked, act: Act, after: str | None) -> dict[str, Any]:
@@ -197,7 +212,8 @@ def _body(service: ServiceName, asked: Asked, act: Act, after: str | None) -> di
     return {**body, "dry_run": act.dry_run, "after": after, "limit": PAGE}
 
 
-def _kept(letter: Mapping[str, Any]) -> str:
+def kept(letter: Mapping[str, Any]) -> str:
+    """Why nothing was done about a letter."""
     judged = letter["verdict"]
     return f"{letter['why']} ({judged['error']})" if judged and judged["error"] else str(letter["why"])
 

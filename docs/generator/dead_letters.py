@@ -87,7 +87,7 @@ forced. Besides the errors above it may say:
 
 | error | what it means |
 | --- | --- |
-| `Overtaken` | what came after it about the customer was taken in, and it cannot be added any more: routing decides by the next change of the record, forecast needs its view [made anew](../how-to/recover.md#a-database-that-is-broken) |
+| `Overtaken` | what came after it about the customer was taken in, and it cannot be added any more: routing decides by the next change of the record, forecast needs its view [made again](../how-to/recover.md#a-view-that-is-wrong); then drop the letter. It is not replayed even if it is forced, for it would be passed over |
 | `TooLarge` | with the header it would be larger than its topic takes; it is not replayed even if it is forced |
 
 ## Reasons

@@ -137,6 +137,10 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
         " group: what its letters have in common (by reason `error`, `path` and `reason`), `count`, `first` and `last` (the log's time),"
         " `newest` (a number)."
     ),
+    ("every service", "/v1/dead-letters/replays"): (
+        "`unpublished` (how many replays are not known to be in Kafka), and `logs`: each `log` that letters were replayed to, the"
+        " `position` up to which it is taken in, and its `end` (null while Kafka does not answer)."
+    ),
     ("every service", "/v1/dead-letters/{number}"): (
         "as in the list, and `key`, `value` and `headers` (each `text`, null where it is none, and `base64`; headers with `name`),"
         " `done` (each `act`, `at`, `actor`, `reason`, and of a replay `published`), `became` (the letters that its replays have"
@@ -146,7 +150,7 @@ _ANSWERS: Final[Mapping[tuple[str, str], str]] = {
     **{
         ("every service", f"POST /v1/dead-letters/{act}"): (
             "`dry_run`, `done` (to how many it was done, or would be), `kept` (how many stay as they are), `letters` (each `letter`,"
-            " `number`, `state` before, `done`, or `why` not, and `verdict`), `next` (null where there are no more)."
+            " `number`, `topic`, `partition`, `state` before, `done`, or `why` not, and `verdict`), `next` (null where there are no more)."
         )
         for act in ("replay", "drop")
     },
@@ -173,7 +177,7 @@ def applications() -> Mapping[str, FastAPI]:
     """The applications, for their OpenAPI alone: nothing is asked of them, so there is nothing behind them."""
     nothing: Any = None
     registry = CollectorRegistry()
-    office = Office(nothing, nothing, nothing, transient=(), now=time.time_ns)
+    office = Office(nothing, nothing, nothing, ends=nothing, transient=(), now=time.time_ns)
     builder = Builder(nothing, nothing, [], worker="", transient=())
     return {
         "lifecycle": lifecycle(

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from events.bus.letters import selection
 from events.bus.letters.office import Office, Round
 from events.bus.letters.selection import Line
+from events.bus.progress import named
 from events.web.conditional import MEDIA_TYPES, etag, form_of, unchanged
 from events.web.letter_answers import COLUMNS, TEXTS, group, letter, line, name, verdict
 from events.web.letter_questions import (
@@ -56,6 +57,14 @@ def router(office: Office) -> APIRouter:
         """
         return _groups(office, query)
 
+    @routes.get("/replays", response_model=None)
+    def replays() -> Response:
+        """How far what was replayed is: how much is not in Kafka yet, and up to where its logs are taken in, by whichever worker.
+
+        A replay is decided when nothing is `unpublished` and the `position` of its log is where the log ended then.
+        """
+        return _json(_underway(office))
+
     @routes.get("/{number}", response_model=None)
     def one(number: Number, query: Annotated[OneQuery, Query()]) -> Response:
         """A dead letter with its bytes, what was done about it, and what would become of it if it were replayed now."""
@@ -76,8 +85,9 @@ def router(office: Office) -> APIRouter:
         """Publish the letters that are meant once more, each to the log that it came from, oldest first.
 
         The bytes are the original ones; a header `dl_replay` says whose replay it is. Only what would be taken in now is replayed;
-        `force` replays also what would be refused again, which becomes another letter. What is replayed is noted in the database
-        when this answers (202), and in Kafka a moment later: the lag of the service says when. At most 1,000 letters at a time;
+        `force` replays also what would be refused again, which becomes another letter; not so `TooLarge` and `Overtaken`, of which
+        nothing would come: those stay, and their verdict says the way out. What is replayed is noted in the database when this
+        answers (202), and in Kafka a moment later: `GET /v1/dead-letters/replays` says when. At most 1,000 letters at a time;
         `next` goes on.
         """
         chosen, after = _meant(office, asked)
@@ -162,6 +172,13 @@ def _groups(office: Office, query: GroupsQuery) -> Response:
     return _json({"by": query.by, "groups": groups, "more": len(found) > query.limit, "count": count, "unpublished": unpublished})
 
 
+def _underway(office: Office) -> dict[str, Any]:
+    found = office.underway()
+    positions, ends = named(found.positions), named(found.ends)
+    logs = [{"log": log, "position": position, "end": ends.get(log)} for log, position in positions.items()]
+    return {"unpublished": found.unpublished, "logs": logs}
+
+
 def _opened(office: Office, number: int, *, check: bool) -> dict[str, Any]:
     with office.reading() as cursor:
         lines = selection.page(cursor, selection.Selection(number=(number,)), limit=1)
@@ -195,6 +212,8 @@ def _decided(office: Office, asked: LetterReplay | LetterDrop, chosen: selection
         {
             "letter": name(office.service, each.line.number),
             "number": each.line.number,
+            "topic": each.line.topic,
+            "partition": each.line.partition,
             "state": each.line.state,
             "done": each.done,
             "why": each.why or None,

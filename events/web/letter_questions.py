@@ -114,9 +114,9 @@ class LetterReplay(BaseModel):
     all: Annotated[bool, Field(description="Yes, all that wait: needed where the filter is empty.")] = False
     actor: Actor
     reason: Annotated[Why | None, Field(description="Why, for whoever asks later.")] = None
-    force: Annotated[bool, Field(description="LetterReplay also what would be refused again, and what is replayed already.")] = (
-        False
-    )
+    force: Annotated[
+        bool, Field(description="Replay also what would be refused again, as another letter, and what is replayed already.")
+    ] = False
     dry_run: Annotated[bool, Field(description="Only say what would become of each.")] = False
     after: Annotated[str | None, Field(pattern=PLACE, description="`next` of the answer before.")] = None
     limit: Annotated[int, Field(ge=1, le=ACTS_AT_ONCE_MAX)] = ACTS_AT_ONCE_MAX

@@ -63,10 +63,13 @@ def router(builder: Builder) -> APIRouter:
 
     @routes.delete("/{view}", response_model=None, status_code=HTTPStatus.ACCEPTED)
     def cancel(view: str) -> Response:
-        """End the rebuild of a view that is under way: the live view stays, what was made is deleted."""
+        """End the rebuild of a view that is under way: the live view stays, what was made is deleted.
+
+        Accepted (202) means that it is not switched to; 409 that there is nothing to end any more, and what came of the last one.
+        """
         try:
             if not builder.cancel(view):
-                raise HTTPException(HTTPStatus.CONFLICT, f"the view {view} is not being made again: there is nothing to end")
+                raise HTTPException(HTTPStatus.CONFLICT, _over(builder.job(view)[0]))
         except KeyError:
             raise _unknown(builder, view) from None
         return _json(_said(builder, view), HTTPStatus.ACCEPTED)
@@ -122,6 +125,13 @@ def _busy(job: Job, now: int) -> str:
         f" with `handoff rebuild {job.view} --cancel`; its last sign of life was {silent} s ago, and after {STALE_SECONDS} s it"
         " counts as dead"
     )
+
+
+def _over(job: Job) -> str:
+    said = f"the view {job.view} is not being made again: there is nothing to end"
+    if job.rebuild is None or job.rebuild.ended_at is None:
+        return said
+    return f"{said}; the last rebuild has ended at {format_instant(job.rebuild.ended_at)}: {job.rebuild.outcome}"
 
 
 def _unknown(builder: Builder, view: str) -> HTTPException:

@@ -9,7 +9,7 @@ The restored file of lifecycle is told that it is one, for it may be older than 
 
 import shutil
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from handoff.backups.making import checked, flush
 from handoff.backups.manifest import Copy, Manifest, digest, file_of
 from handoff.errors import CommandError
 from handoff.settings import ServiceName
+from handoff.stack.folder import give, owned
 from services.lifecycle import restorations
 
 SUFFIXES: Final = ("-wal", "-shm", "")
@@ -31,11 +32,21 @@ def restore(
 
     Where there is such a folder already, the new one has a number at its end.
     Answers with the files that were moved there. Raises ``CommandError``, before anything is changed; where the disk fails while
-    files are renamed, it says which services are put back.
+    files are renamed, it says which services are put back. Of two at once, or beside ``handoff up``, one is refused.
     """
     copies = _wanted(manifest, services)
     for service, copy in copies.items():
         _check(folder / copy.file, service, copy, shards)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with owned(data_dir):
+            return _replace(folder, copies, data_dir, shards, aside)
+    except OSError as error:
+        raise _unchanged(error) from error
+
+
+def _replace(folder: Path, copies: Mapping[ServiceName, Copy], data_dir: Path, shards: int, aside: str | None) -> Sequence[Path]:
+    """The same for files that were looked at, in a directory that nobody else has."""
     there = [part for service in copies for part in _parts(file_of(data_dir, service))]
     for file in (file_of(data_dir, service) for service in copies):
         if file.exists():
@@ -44,14 +55,14 @@ def restore(
         named = ", ".join(map(str, there))
         raise CommandError(f"{named} would be replaced: say so with --replace, and what is there is kept in a folder beside")
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
         ready = {
-            service: _beside(folder / copy.file, file_of(data_dir, service), service, shards) for service, copy in copies.items()
+            service: _beside(folder / copy.file, file_of(data_dir, service), service, copy, shards)
+            for service, copy in copies.items()
         }
         kept = _made(data_dir / aside) if there and aside is not None else data_dir
     except (OSError, sqlite3.Error) as error:
         _clean(data_dir, copies)
-        raise CommandError(f"the backup was not put back ({error}): nothing was changed; try again") from error
+        raise _unchanged(error) from error
     moved, restored = [], []
     try:
         for service, file in ready.items():
@@ -59,11 +70,17 @@ def restore(
             moved += [part.rename(kept / part.name) for part in _parts(name)]
             file.rename(name)
             restored.append(service)
+        for each in (kept, data_dir):
+            flush(each)
     except OSError as error:
         _clean(data_dir, copies)
         named = ", ".join(restored) or "no service"
         raise CommandError(f"the backup was put back for {named} only ({error}): what was there is in {kept}; try again") from error
     return moved
+
+
+def _unchanged(error: Exception) -> CommandError:
+    return CommandError(f"the backup was not put back ({error}): nothing was changed; try again")
 
 
 def _parts(file: Path) -> Sequence[Path]:
@@ -111,18 +128,37 @@ def refuse_in_use(file: Path) -> None:
         return  # it is broken: that is why it is replaced
 
 
-def _beside(copy: Path, file: Path, service: ServiceName, shards: int) -> Path:
-    """The file as it will be, under another name."""
+def _beside(copy: Path, file: Path, service: ServiceName, told: Copy, shards: int) -> Path:
+    """The file as it will be, under another name. Raises ``sqlite3.Error`` where it has not become what the manifest tells of."""
     ready = _ready(file)
     with suppress(FileNotFoundError):
         ready.unlink()
     shutil.copyfile(copy, ready)
-    with closing(sqlite3.connect(ready)) as database:
+    with closing(sqlite3.connect(f"{ready.resolve().as_uri()}?mode=rw", uri=True)) as database:
         if service == "lifecycle":
             declare(database, shards)
         database.commit()
+    _compare(checked(ready), told)
+    _dress(ready, file)
     flush(ready)
     return ready
+
+
+def _compare(found: Copy, told: Copy) -> None:
+    """Raise where a file is not what was told of it, but for what :func:`declare` has written."""
+    wrong = [name for name, rows in told.rows.items() if found.rows.get(name, -1) < rows]
+    if wrong or found.positions != told.positions:
+        raise sqlite3.DatabaseError(f"{found.file} is not what was copied: {', '.join(wrong) or 'its positions'}")
+
+
+def _dress(ready: Path, file: Path) -> None:
+    """Owner and mode of the file that is replaced, as far as this user may give them; where there is none, the folder's owner."""
+    if file.exists():
+        with suppress(OSError):
+            shutil.copymode(file, ready)
+        give(ready, file.stat())
+    else:
+        give(ready, file.parent.stat())
 
 
 def _ready(file: Path) -> Path:

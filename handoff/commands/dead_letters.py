@@ -8,7 +8,7 @@ import typer
 from handoff.client import ServiceDown, Services
 from handoff.console import ROWS_SHOWN, Narrator, complain, day_or_time, err, say, say_json, table
 from handoff.errors import NOT_WELL
-from handoff.letters import PATH, Act, Asked, again, chosen, done_about, listed, of_one
+from handoff.letters import PATH, Act, Asked, again, chosen, done_about, kept, listed, of_one
 from handoff.options import Json
 from handoff.person import person
 from handoff.settings import ServiceName, load
@@ -37,7 +37,9 @@ Actor = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; wi
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever asks later.")]
 Because = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why nothing is to be done, or what was done instead.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would become of each.")]
-Force = Annotated[bool, typer.Option("--force", help="Also what would be refused again, and what is replayed already.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also what would be refused again, as another letter, and what is replayed already.")
+]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for what comes of it; 0 not at all.")]
 
 
@@ -140,7 +142,7 @@ def _of_service(
     tally = done_about(services, service, asked, act, narrator.progress)
     said: dict[str, Any] = {"service": service, **tally.said(), "again": 0, "failed": []}
     if act.verb == "replay" and not act.dry_run and tally.done and wait:
-        found = again(services, service, tally.newest, wait, narrator.progress)
+        found = again(services, service, tally, wait, narrator.progress)
         said |= {"again": found.count, "failed": found.letters}
     return said
 
@@ -153,8 +155,7 @@ def _say_done(each: Mapping[str, Any], act: Act) -> None:
     else:
         rate = f" in {each['seconds']:.1f} s" if each["seen"] > ROWS_SHOWN else ""
         say(f"{service}: {done:,} of {each['seen']:,} {verb}{rate}", style="bold")
-    for why, count in each["kept_by_reason"].items():
-        say(f"  {count:,} stay: {why}")
+    _say_kept(each, act)
     if act.dry_run and each["letters"]:
         rows = [(one["letter"], one["done"] or "stays", _verdict(one)) for one in each["letters"][:ROWS_SHOWN]]
         table(("letter", "", "what would become of it"), rows)
@@ -166,6 +167,16 @@ def _say_done(each: Mapping[str, Any], act: Act) -> None:
         first = each["failed"][-1]
         say(f"  {each['again']:,} failed again, for example {first['letter']}: {_plain(first['path'])} {_plain(first['reason'])}")
         say("  see: handoff dead-letters list again=true")
+
+
+def _say_kept(each: Mapping[str, Any], act: Act) -> None:
+    """What stays; with one example of each reason, which says the way out, where no table does."""
+    for why, count in each["kept_by_reason"].items():
+        say(f"  {count:,} stay: {why}")
+        examples = (one for one in each["letters"] if one["done"] is None and one["verdict"] and kept(one) == why)
+        if not act.dry_run and (example := next(examples, None)):
+            path, reason = (example["verdict"][name] or "" for name in ("path", "reason"))
+            say(_plain(f"    for example {example['letter']}: {f'{path} {reason}'.strip()}"))
 
 
 def _verdict(one: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Annotated, Any, Final, Protocol
 
@@ -25,7 +25,8 @@ VIEWS: Final[Mapping[str, ServiceName]] = {
 }
 """Which service has which view."""
 LOOK_SECONDS: Final = 0.3
-GOOD: Final = ("switched", "equal")
+SWITCHED: Final = "switched"
+GOOD: Final = (SWITCHED, "equal")
 
 View = Annotated[
     str | None,
@@ -44,23 +45,24 @@ def rebuild(
 ) -> int:
     """Make a view again beside the live one, then switch to it in one step. For example: handoff rebuild forecast --check.
 
-    The live view answers and takes in meanwhile. Ctrl-C ends the rebuild, and the live view stays. Exit code 1 where it did not
-    come to its end, or where a check finds a difference.
+    The live view answers and takes in meanwhile. Ctrl-C ends the rebuild, and says whether the live view has stayed. Exit code 1
+    where it did not come to its end, where a check finds a difference, or where it was too late for --cancel.
     """
     with Services(load()) as services:
         if view is None:
             return _show_all(services, as_json=as_json)
         service = _service_of(view)
         if cancel:
-            services.delete(service, f"{PATH}/{view}")
-            said = _ended(services, service, view)
+            begun = services.delete(service, f"{PATH}/{view}")["rebuild"]["id"]
+            said = _ended(services, service, view, begun, lambda _: None)
         else:
             said = _made(services, service, {"view": view, "actor": person(actor), "check": check, "share": share})
     if as_json:
         say_json(said)
     else:
         _say(said)
-    return 0 if said["outcome"] in GOOD or cancel else NOT_WELL
+    well = said["outcome"] != SWITCHED if cancel else said["outcome"] in GOOD
+    return 0 if well else NOT_WELL
 
 
 def _service_of(view: str) -> ServiceName:
@@ -105,37 +107,46 @@ class Shown(Protocol):
 def _made(services: Services, service: ServiceName, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Ask for a rebuild, and show it until its end. Ctrl-C ends it, also where it comes before the answer to the request."""
     view = asked["view"]
-    begun: str | None = None
+    before = _last(services, service, view)
     try:
         begun = services.post(service, PATH, asked)["rebuild"]["id"]
-        return _watched(services, service, view, begun)
+        with _shown(view) as show:
+            return _ended(services, service, view, begun, show)
     except KeyboardInterrupt:
-        said = services.get(service, f"{PATH}/{view}")
-        last = said["rebuild"]
-        if said["running"] and (last["id"] == begun if begun else last["actor"] == asked["actor"]):
-            services.delete(service, f"{PATH}/{view}")
-        raise CommandError(f"the rebuild is being ended, and the live view {view} stays as it is", INTERRUPTED) from None
+        raise CommandError(_interrupted(services, service, asked, before), INTERRUPTED) from None
 
 
-def _watched(services: Services, service: ServiceName, view: str, begun: str | None) -> Mapping[str, Any]:
+def _interrupted(services: Services, service: ServiceName, asked: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """End what was asked for, and say what came of it: a rebuild may have come to its end before it heard of it."""
+    view = asked["view"]
+    last = _last(services, service, view)
+    if last.get("id") == before.get("id") or last["actor"] != asked["actor"]:
+        return f"nothing was begun, and the live view {view} stays as it is"
+    complain(f"the rebuild of {view} is being ended: wait for what comes of it")
+    with suppress(CommandError):  # it has ended by itself meanwhile
+        services.delete(service, f"{PATH}/{view}")
+    outcome = _ended(services, service, view, last["id"], lambda _: None)["outcome"]
+    if outcome == SWITCHED:
+        return f"it was too late: the view {view} was made again, and switched to"
+    return f"the rebuild has ended ({outcome}), and the live view {view} stays as it is"
+
+
+def _last(services: Services, service: ServiceName, view: str) -> Mapping[str, Any]:
+    """The rebuild that is under way, or was the last; nothing where there was none."""
+    return services.get(service, f"{PATH}/{view}")["rebuild"] or {}
+
+
+def _ended(services: Services, service: ServiceName, view: str, begun: str, show: Shown) -> Mapping[str, Any]:
     """The rebuild at its end, shown until then."""
-    with _shown(view) as show:
-        while True:
-            said = services.get(service, f"{PATH}/{view}")
-            last: Mapping[str, Any] = said["rebuild"]
-            if last["id"] != begun:
-                raise CommandError(f"the rebuild {begun} is over, and {last['actor']} has begun another one", NOT_WELL)
-            show(last)
-            if not said["running"]:
-                return last
-            time.sleep(LOOK_SECONDS)
-
-
-def _ended(services: Services, service: ServiceName, view: str) -> Mapping[str, Any]:
-    while (said := services.get(service, f"{PATH}/{view}"))["running"]:
+    while True:
+        said = services.get(service, f"{PATH}/{view}")
+        last: Mapping[str, Any] = said["rebuild"]
+        if last["id"] != begun:
+            raise CommandError(f"the rebuild {begun} is over, and {last['actor']} has begun another one", NOT_WELL)
+        show(last)
+        if not said["running"]:
+            return last
         time.sleep(LOOK_SECONDS)
-    ended: Mapping[str, Any] = said["rebuild"]
-    return ended
 
 
 @contextmanager

@@ -15,7 +15,8 @@ DOWN = "down"
 def status(as_json: Json = False) -> int:
     """Show the state, the lag and the dead letters of each service. Exit code 1 unless all of them run.
 
-    The lag counts records that are not reflected yet, and what is not yet published: all 0 means settled.
+    The lag counts records that are not reflected yet, and what is not yet published: all 0 means settled. Of a service with several
+    workers the one at the port that is set tells of its own partitions.
     """
     settings = load()
     with Services(settings) as services:

@@ -1,13 +1,14 @@
 """The data directory of a stack: made when absent, used by one ``handoff up`` at a time, and checked before anything is started.
 
-Two locks. ``up.lock`` is this process's alone and says at once that another stack runs here. ``processes.lock`` is inherited by the
-services; those of a stack that was killed may still be ending when the next one comes, which then waits for the lock.
+Two locks. ``up.lock`` is this process's alone and says at once that another stack runs here, or that its files are being replaced
+(``handoff restore``). ``processes.lock`` is inherited by the services; those of a stack that was killed may still be ending when
+the next one comes, which then waits for the lock.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,17 +41,33 @@ def claim(data_dir: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[int]:
+def owned(data_dir: Path) -> Iterator[None]:
+    """Have the directory to oneself, which is there, while nothing is started in it. The lock's file is whose the directory is."""
     with ExitStack() as held:
         try:
             own = held.enter_context(exclusive(data_dir / OWNER, 0.0))
         except LockedError:
             process = (data_dir / OWNER).read_text().strip()
             raise CommandError(
-                f"data directory {data_dir} is in use by another `handoff up` (process {process}): stop that one, or {_CHOOSE}"
+                f"data directory {data_dir} is in use by another `handoff up` or `handoff restore` (process {process}):"
+                f" stop that one, or {_CHOOSE}"
             ) from None
         os.ftruncate(own, 0)
         os.write(own, f"{os.getpid()}\n".encode())
+        give(data_dir / OWNER, data_dir.stat())
+        yield
+
+
+def give(path: Path, like: os.stat_result) -> None:
+    """Let a file belong to whom another one does, as far as this user may say so."""
+    with suppress(OSError):
+        os.chown(path, like.st_uid, like.st_gid)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[int]:
+    with ExitStack() as held:
+        held.enter_context(owned(data_dir))
         try:
             lock = held.enter_context(exclusive(data_dir / PROCESSES, PREDECESSOR_SECONDS_MAX))
         except LockedError:

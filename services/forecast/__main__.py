@@ -97,7 +97,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
     registry.register(StateCollector(store, loop.progress, code_version))
     forgetting = Forgetting(store.ledger.letters, settings.dead_letter_days, transient=TRANSIENT)
     rehearsal = Rehearsal(store, worker.taking.read)
-    office = Office(store.ledger.letters, store.snapshot, rehearsal, transient=TRANSIENT, now=time.time_ns)
+    office = Office(store.ledger.letters, store.snapshot, rehearsal, ends=bus.end_offsets, transient=TRANSIENT, now=time.time_ns)
     instance = f"forecast-{settings.instance}"
     view = ForecastView(bus, store.snapshot, worker.taking, TRANSIENT)
     builder = Builder(store.ledger, store.snapshot, [view], worker=instance, transient=TRANSIENT)

@@ -139,6 +139,7 @@ def run(settings: Settings, listener: socket.socket) -> int:
         store.ledger.letters,
         database.read,
         Rehearsal(store, tables),
+        ends=bus.end_offsets,
         transient=TRANSIENT,
         now=time.time_ns,
     )

@@ -99,7 +99,8 @@ def run(settings: Settings, bus: KafkaBus, store: Store, listener: socket.socket
     registry.register(StateCollector(progress, store.ledger.dead_letters))
     letters = store.ledger.letters
     forgetting = Forgetting(letters, settings.dead_letter_days, transient=TRANSIENT)
-    office = Office(letters, store.read, Rehearsal(store, reference), transient=TRANSIENT, now=time.time_ns)
+    rehearsal = Rehearsal(store, reference)
+    office = Office(letters, store.read, rehearsal, ends=bus.end_offsets, transient=TRANSIENT, now=time.time_ns)
     app = create_app(store, reference, progress, registry, office)
     http = Server(app, listener)
     http.start()

@@ -44,6 +44,9 @@ class Rehearsal:
         if request.version == decided:
             return Verdict("repeated", reason="the desk has decided this request")
         if request.version < decided:
-            reason = f"the desk has decided about version {decided} of {request.customer_id!r} since: it says nothing new any more"
+            reason = (
+                f"the desk has decided about version {decided} of {request.customer_id!r} since: it says nothing new any more;"
+                " drop the letter"
+            )
             return Verdict("refused", "Overtaken", reason, "$.version")
         return Verdict("accepted")

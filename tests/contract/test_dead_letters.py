@@ -1,17 +1,19 @@
 """Dead letters on every database: written once, counted unread, dealt with once, made whole where a database is older."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import OperationalError
 
+from events.bus import BusError
 from events.bus.database import Database, open_database
 from events.bus.ledger import Ledger
 from events.bus.letters import DeadLetter
 from events.bus.letters.forgetting import DAY, Forgetting
 from events.bus.letters.keeping import ACTS_AT_ONCE_MAX, Seen, replay_of
+from events.bus.letters.office import Ends, Office, Underway, Verdict
 from events.bus.letters.selection import Selection, acts_of, groups, page, record_of, total, unpublished
 from events.bus.letters.tables import pattern_of, replayed
 from events.record import Record, TopicPartition
@@ -164,6 +166,29 @@ def test_a_replay_is_published_with_the_bytes_that_came(opened: Open) -> None:
     assert ledger.letters.pending({"replay[0]": number, "dead-letter[0]": 0}) == 1
     assert ledger.letters.pending({"replay[0]": number, "dead-letter[0]": 1}) == 0
     assert ledger.letters.outgoing("replay[1]", 0, 10) == []
+
+
+def test_how_far_replays_are_is_known_of_logs_that_another_worker_reads(opened: Open) -> None:
+    database, another = opened(), opened()
+    mine, other = ledger_on(database), ledger_on(another)
+    other.claim([PLACE])
+    buried(other, 7, 2)
+
+    def away(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        raise BusError("away")
+
+    def office(ends: Ends) -> Office:
+        return Office(mine.letters, database.read, lambda _: Verdict("accepted"), ends=ends, transient=(), now=lambda: NOW)
+
+    known = office(lambda places: dict.fromkeys(places, 12))
+    assert known.underway() == Underway(0, {}, {}), "nothing is replayed, and the bus is not asked"
+    mine.letters.act(seen(database)[:1], "replayed", at=NOW, actor="a", why="")
+    assert known.underway() == Underway(1, {PLACE: 9}, {PLACE: 12})
+    other.acknowledged("replay[0]", 1)
+    with other.transaction([Record(*PLACE, 11, 0, b"k", b"v", ())]):
+        pass
+    assert known.underway() == Underway(0, {PLACE: 12}, {PLACE: 12})
+    assert office(away).underway() == Underway(0, {PLACE: 12}, {})
 
 
 def test_a_replay_that_fails_names_the_first_letter_and_only_one_of_this_service(opened: Open) -> None:

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from events.bus.database import TRANSIENT
 from events.bus.letters.office import Office
+from events.bus.rebuild.builder import Wanted
 from events.record import Message
 from events.topics import LIFECYCLE
 from events.values import parse_instant
@@ -25,6 +26,7 @@ def http(forecast: Forecast) -> TestClient:
         forecast.ledger.letters,
         forecast.store.snapshot,
         Rehearsal(forecast.store, forecast.worker.taking.read),
+        ends=forecast.bus.end_offsets,
         transient=TRANSIENT,
         now=lambda: parse_instant(NOW),
     )
@@ -90,6 +92,23 @@ def test_what_a_later_version_has_overtaken_is_not_replayed(forecast: Forecast, 
     (told,) = replay(http)["letters"]
     assert (told["done"], told["verdict"]["error"]) == (None, "Overtaken")
     assert told["verdict"]["reason"].endswith("make the view again (handoff rebuild forecast)")
+
+
+def test_what_was_overtaken_waits_also_if_it_is_forced_until_the_view_has_it(forecast: Forecast, http: TestClient) -> None:
+    """The worker would pass over it as one that it has had: no new letter, no amount, and nobody who is told."""
+    mend = faulty(forecast, "opportunity:1")
+    forecast.deal("acme", "opportunity:1", (DAY, image(100)))
+    forecast.deal("acme", "opportunity:2", (DAY, image(1)))
+    forecast.settle()
+    mend()
+    forced = replay(http, force=True)
+    assert (forced["done"], forced["letters"][0]["verdict"]["error"]) == (0, "Overtaken")
+    forecast.settle()
+    assert (forecast.ledger.dead_letters(), amount(http), http.get("/readyz").status_code) == ({"Bug": 1}, "1.00", 503)
+    forecast.builder.begin(Wanted("forecast", "dana"))
+    while forecast.builder.step() is not None:
+        pass
+    assert amount(http) == "101.00"
 
 
 def test_what_cannot_be_read_or_lacks_its_beginning_is_refused_again(forecast: Forecast, http: TestClient) -> None:

@@ -230,6 +230,23 @@ def test_it_can_be_ended(sold: Forecast) -> None:
     assert sold.rows_of(1) == 0
 
 
+def test_an_end_that_was_accepted_is_the_end_after_whichever_step_it_comes(sold: Forecast) -> None:
+    """Also in the rest between the last step of filling and the switch; later it is told what came of it."""
+    before, accepted, after = sold.dump(), True, 0
+    while accepted:
+        after += 1
+        begin(sold)
+        for _ in range(after):
+            sold.builder.step()
+        answer = sold.http.delete("/v1/rebuilds/forecast")
+        accepted = answer.status_code == 202
+        assert finish(sold)["outcome"] == ("cancelled" if accepted else "switched"), f"after {after} steps"
+        assert look(sold)["generation"] == (0 if accepted else 1)
+        assert sold.dump() == before
+    assert after > 5
+    assert answer.json()["detail"].endswith(": switched")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "word"),
     [

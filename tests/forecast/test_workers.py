@@ -149,6 +149,7 @@ def test_every_worker_answers_for_all_partitions(worker: Worker, producer: Produ
             "/v1/rebuilds/{view}": [("/v1/rebuilds/forecast", {})],
             "/v1/dead-letters": [("/v1/dead-letters", {"limit": "1000"})],
             "/v1/dead-letters/groups": [("/v1/dead-letters/groups", {})],
+            "/v1/dead-letters/replays": [("/v1/dead-letters/replays", {})],
             "/v1/dead-letters/{number}": [(f"/v1/dead-letters/{letter['number']}", {}) for letter in letters[:10]],
             "/v1/dead-letters/{number}/value": [(f"/v1/dead-letters/{letters[0]['number']}/value", {})],
         },

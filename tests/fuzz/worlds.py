@@ -107,7 +107,14 @@ class Worlds:
         runner = self._runner = Runner(batches, world.store, lambda: world.policy, self._publisher.publish, clock)
         mass = Resources(world.store, batches, runner, lambda: world.policy, clock)
         rehearsal = LifecycleRehearsal(world.store, world.tables)
-        office = Office(world.store.ledger.letters, world.store.database.read, rehearsal, transient=TRANSIENT, now=clock)
+        office = Office(
+            world.store.ledger.letters,
+            world.store.database.read,
+            rehearsal,
+            ends=world.bus.end_offsets,
+            transient=TRANSIENT,
+            now=clock,
+        )
         app = lifecycle_app(
             *(world.store, world.tables, world.loop.progress, registry),
             publisher=self._publisher,
@@ -143,7 +150,14 @@ class Worlds:
         world.settle()
         store = world.store
         rehearsal = RoutingRehearsal(store, world.reference)
-        office = Office(store.ledger.letters, store.read, rehearsal, transient=TRANSIENT, now=lambda: parse_instant(NOW))
+        office = Office(
+            store.ledger.letters,
+            store.read,
+            rehearsal,
+            ends=world.bus.end_offsets,
+            transient=TRANSIENT,
+            now=lambda: parse_instant(NOW),
+        )
         registry = CollectorRegistry()
         progress = lambda: both([loop.progress for loop in world.loops])  # noqa: E731
         registry.register(RoutingState(progress, store.ledger.dead_letters))
@@ -162,7 +176,7 @@ class Worlds:
         world.settle()
         store, clock = world.store, lambda: parse_instant("2018-01-15T12:00:00Z")
         rehearsal = ForecastRehearsal(store, world.worker.taking.read)
-        office = Office(store.ledger.letters, store.snapshot, rehearsal, transient=TRANSIENT, now=clock)
+        office = Office(store.ledger.letters, store.snapshot, rehearsal, ends=world.bus.end_offsets, transient=TRANSIENT, now=clock)
         return forecast_app(
             store, world.directories, world.loop.progress, world.registry, world.settings, clock, office, world.builder
         )

@@ -110,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.posted.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         self.do_GET()
 
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
     def date_time_string(self, timestamp: float | None = None) -> str:
         assert isinstance(self.server, Answering)
         return super().date_time_string(self.server.clock if timestamp is None else timestamp)

@@ -17,11 +17,13 @@ import pytest
 
 from events.bus import PositionLost
 from events.facts import LeadCreated, LeadUpdated
+from handoff.backups import restoring
 from handoff.backups.making import make
 from handoff.backups.manifest import FILE
 from handoff.backups.restoring import restore
 from handoff.errors import CommandError
 from handoff.settings import SERVICES
+from handoff.stack.folder import OWNER, claim
 from services.forecast.store import Store as ForecastStore
 from services.routing.store import Store as RoutingStore
 from tests.lifecycle.harness import SHARDS, Lifecycle
@@ -175,6 +177,89 @@ def test_restores_of_the_same_second_keep_what_each_replaced(lifecycle: Lifecycl
     assert kept == [[data_dir / name / f"{service}.sqlite"] for name, service in zip(names, SERVICES, strict=True)]
 
 
+def test_of_two_restores_at_once_one_is_refused_and_the_other_one_is_whole(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the second one comes while the first one has just copied what it is about to rename."""
+    stop(lifecycle)
+    copy = tmp_path / "copy"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    copyfile, refused = shutil.copyfile, list[str]()
+
+    def second(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        with pytest.raises(CommandError) as error:
+            restore(copy, found, data_dir, [], SHARDS, aside="second")
+        refused.append(str(error.value))
+
+    monkeypatch.setattr(shutil, "copyfile", second)
+    restore(copy, found, data_dir, [], SHARDS, aside="first")
+    assert set(refused) == {
+        f"data directory {data_dir} is in use by another `handoff up` or `handoff restore` (process {os.getpid()}):"
+        " stop that one, or choose another directory with HANDOFF_DATA_DIR"
+    }
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [(10,)]
+    assert {path.name for path in data_dir.iterdir()} == {OWNER, "first", *(f"{name}.sqlite" for name in SERVICES)}
+
+
+def test_nothing_is_restored_under_a_stack_that_runs(handoff: Run, lifecycle: Lifecycle, data_dir: Path, tmp_path: Path) -> None:
+    assert handoff("backup", str(tmp_path / "copy")).code == 0
+    stop(lifecycle)
+    with claim(data_dir):  # as `handoff up` has it, also before a service has opened its file
+        ended = handoff("restore", str(tmp_path / "copy"), "--replace")
+    assert (ended.code, "is in use by another `handoff up`" in ended.err) == (2, True)
+    assert not list(data_dir.glob("replaced*"))
+
+
+def test_a_copy_that_is_taken_away_before_it_is_finished_is_never_put_back(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes it: no empty file comes into its place, nor one that lacks what was copied."""
+    stop(lifecycle)
+    copy = tmp_path / "copy"
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: None)
+    with pytest.raises(CommandError, match="nothing was changed"):
+        restore(copy, found, data_dir, ["lifecycle"], SHARDS, aside="replaced")
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: target.touch())
+    with pytest.raises(CommandError, match=r"lifecycle\.sqlite\.restoring is not what was copied.*nothing was changed"):
+        restore(copy, found, data_dir, ["lifecycle"], SHARDS, aside="replaced")
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [(10,)]
+
+
+def test_a_restored_file_is_whose_the_replaced_one_was(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(lifecycle)
+    copy, given = tmp_path / "copy", list[tuple[str, int, int]]()
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    (data_dir / "routing.sqlite").chmod(0o640)
+    (data_dir / "forecast.sqlite").unlink()
+    stood = {name: os.stat(data_dir / name) for name in ("lifecycle.sqlite", "routing.sqlite", "")}
+
+    def chown(path: Path, user: int, group: int) -> None:
+        given.append((path.name, user, group))
+        raise PermissionError("Operation not permitted")  # as it is for anybody but root
+
+    monkeypatch.setattr(os, "chown", chown)
+    restore(copy, found, data_dir, [], SHARDS, aside="replaced")
+    assert (data_dir / "routing.sqlite").stat().st_mode == stood["routing.sqlite"].st_mode
+    likes = {OWNER: "", "lifecycle.sqlite.restoring": "lifecycle.sqlite", "routing.sqlite.restoring": "routing.sqlite"}
+    likes["forecast.sqlite.restoring"] = ""
+    assert given == [(name, stood[like].st_uid, stood[like].st_gid) for name, like in likes.items()]
+
+
+def test_a_restore_is_on_the_disk_when_it_says_so(
+    lifecycle: Lifecycle, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(lifecycle)
+    copy, flushed = tmp_path / "copy", list[Path]()
+    found = make(data_dir, copy, "2026-03-01T09:00:00Z", lambda _: None)
+    monkeypatch.setattr(restoring, "flush", flushed.append)
+    restore(copy, found, data_dir, [], SHARDS, aside="replaced")
+    assert flushed[-2:] == [data_dir / "replaced", data_dir], "after the last file has its name"
+
+
 def test_a_restore_that_fails_leaves_nothing_behind(lifecycle: Lifecycle, data_dir: Path, tmp_path: Path) -> None:
     stop(lifecycle)
     copy = tmp_path / "copy"
@@ -182,7 +267,7 @@ def test_a_restore_that_fails_leaves_nothing_behind(lifecycle: Lifecycle, data_d
     (before,) = rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer")
     with pytest.raises(CommandError, match=r"the backup was not put back .*nothing was changed"):
         restore(copy, found, data_dir, [], SHARDS, aside="no/such/place")
-    assert {path.name for path in data_dir.iterdir()} == {f"{name}.sqlite" for name in SERVICES}
+    assert {path.name for path in data_dir.iterdir()} == {OWNER, *(f"{name}.sqlite" for name in SERVICES)}
     assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [before]
 
 
@@ -202,7 +287,7 @@ def test_a_restore_that_fails_halfway_says_how_far_it_is(
     monkeypatch.setattr(Path, "rename", fails)
     with pytest.raises(CommandError, match=r"for lifecycle only .*replaced; try again"):
         restore(copy, found, data_dir, [], SHARDS, aside="replaced")
-    assert {path.name for path in data_dir.iterdir()} == {"lifecycle.sqlite", "forecast.sqlite", "replaced"}
+    assert {path.name for path in data_dir.iterdir()} == {OWNER, "lifecycle.sqlite", "forecast.sqlite", "replaced"}
     assert {path.name for path in (data_dir / "replaced").iterdir()} == {"lifecycle.sqlite", "routing.sqlite"}
     monkeypatch.undo()
     restore(copy, found, data_dir, [], SHARDS, aside="replaced")

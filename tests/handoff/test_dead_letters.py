@@ -12,14 +12,16 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from events.bus.database import TRANSIENT
+from events.bus.letters import selection
 from events.bus.letters.office import Office
+from events.facts import LeadUpdated
 from events.record import Message
 from events.values import parse_instant
-from handoff.letters import PAGE, again, chosen
+from handoff.letters import PAGE, Tally, again, chosen
 from handoff.settings import ServiceName
 from services.lifecycle.api import create_app
 from services.lifecycle.rehearsal import Rehearsal
-from tests.lifecycle.harness import Lifecycle
+from tests.lifecycle.harness import SHARDS, Lifecycle
 
 from .conftest import Answering, Ended
 
@@ -47,7 +49,12 @@ class Running(Lifecycle):
         super().__init__(path)
         rehearsal = Rehearsal(self.store, self.tables)
         office = Office(
-            self.store.ledger.letters, self.store.database.read, rehearsal, transient=TRANSIENT, now=lambda: parse_instant(NOW)
+            self.store.ledger.letters,
+            self.store.database.read,
+            rehearsal,
+            ends=self.bus.end_offsets,
+            transient=TRANSIENT,
+            now=lambda: parse_instant(NOW),
         )
         app = create_app(self.store, self.tables, self.loop.progress, CollectorRegistry(), office=office)
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -133,7 +140,11 @@ def test_a_replay_tells_what_stays_and_what_failed_again(handoff: Handoff, lifec
     dry = handoff("dead-letters", "replay", "--all", "--dry-run")
     assert dry.code == 0, dry.err
     assert "lifecycle: 0 of 4 would be replayed\n  4 stay: it would be refused again (Undecodable)\n" in dry.out
-    assert handoff("dead-letters", "replay", "--all").out.startswith("lifecycle: 0 of 4 replayed\n")
+    said = handoff("dead-letters", "replay", "--all").out
+    assert said.startswith(
+        "lifecycle: 0 of 4 replayed\n  4 stay: it would be refused again (Undecodable)\n    for example lifecycle/"
+    )
+    assert ": header ce_specversion is missing" in said
     forced = handoff("dead-letters", "replay", "lifecycle/1", "lifecycle/2", "--force", "--actor", "dana", "--reason", "a try")
     assert forced.code == 1
     assert "lifecycle: 2 of 2 replayed\n  2 failed again, for example lifecycle/5: header ce_specversion" in forced.out
@@ -152,21 +163,81 @@ class Busy:
     def __init__(self) -> None:
         self.asked = 0
 
-    def status(self, service: ServiceName) -> dict[str, Any]:
+    def get(self, service: ServiceName, path: str, **asked: Any) -> dict[str, Any]:
+        if not path.endswith("/replays"):
+            return {"count": 0, "dead_letters": [], "next": None}
         self.asked += 1
         at = {"a[0]": 10 + self.asked, "a[1]": 40}
-        return {"state": "starting" if self.asked == 1 else "running", "lag": 3, "positions": at, "unread": {"a[0]": 3}}
-
-    def get(self, service: ServiceName, path: str, **asked: Any) -> dict[str, Any]:
-        return {"unpublished": 0, "count": 0, "dead_letters": [], "next": None}
+        ends = {log: None if self.asked == 2 else position + 3 for log, position in at.items()}
+        logs = [{"log": log, "position": position, "end": ends[log]} for log, position in at.items()]
+        return {"unpublished": 2 if self.asked == 1 else 0, "logs": logs}
 
 
 def test_a_busy_service_need_not_be_idle_for_a_replay_to_be_over() -> None:
+    """Nor does a log count to which nothing was replayed now."""
     services, told = Busy(), list[str]()
-    assert again(services, "lifecycle", 7, 60, told.append).count == 0  # type: ignore[arg-type]
-    assert told == [f"lifecycle: 3 to be taken in ({state})" for state in ("starting", "running")] + [
-        f"lifecycle: {count} to be taken in (running)" for count in (2, 1)
-    ]
+    assert again(services, "lifecycle", Tally(7, {"a[0]"}), 60, told.append).count == 0  # type: ignore[arg-type]
+    said = ["2 to be published", "Kafka does not answer", *(f"{count} to be taken in" for count in (3, 2, 1))]
+    assert told == [f"lifecycle: {each}" for each in said]
+
+
+class Divided(Running):
+    """Two workers; it answers for the first one, and the second one stands still as soon as all replays are published."""
+
+    def __init__(self, path: Path) -> None:
+        self.paused = threading.Event()
+        self.resumed = threading.Event()
+        super().__init__(path)
+
+    def _turn(self) -> None:
+        first = self.loop
+        store, _, second = self.start("lifecycle-2")
+        while not self._ending.wait(0.001):
+            first.turn()
+            with store.database.read() as cursor:
+                replayed = bool(selection.reading(cursor)) and not selection.unpublished(cursor)
+            if replayed and not self.resumed.is_set():
+                self.paused.set()
+            else:
+                second.turn()
+        second.close()
+        store.close()
+
+
+def test_a_replay_is_not_over_while_another_worker_has_not_taken_it_in(
+    handoff: Handoff,
+    quiet: Mapping[ServiceName, Answering],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., None],
+) -> None:
+    running = Divided(tmp_path / "lifecycle.sqlite")
+    try:
+        monkeypatch.setenv("HANDOFF_LIFECYCLE_PORT", str(running.listener.getsockname()[1]))
+        eventually(lambda: len({place.partition for place in running.loop.progress().positions}) == SHARDS // 2)
+        mine = {place.partition for place in running.loop.progress().positions}
+        (shard, *_) = {*range(SHARDS)} - mine
+        running.bus.append(Message("crm.lead.v1", b"acme", b"{", (("ce_id", b"1"),), shard))
+        eventually(lambda: running.store.ledger.dead_letters() == {"Undecodable": 1})
+        customer = next(name for name in map(str, range(100)) if running.store.home(name) == shard)
+        for number in range(200):
+            running.publish("crm.lead.updated.v1", LeadUpdated(customer_id=customer, score=number % 100), "2026-03-01T09:00:00Z")
+        ended = handoff("dead-letters", "replay", "lifecycle/1", "--force", "--wait", "1.5")
+        assert running.paused.is_set(), "it is published, and the worker stands still before it takes it in"
+        assert running.loop.progress().lag == 0
+        assert (ended.code, "lifecycle has not caught up yet" in ended.out) == (1, True), ended.out
+        running.resumed.set()
+        eventually(lambda: running.store.ledger.dead_letters() == {"Undecodable": 1} and not _left(running))
+        assert "lifecycle: 1 waiting" in handoff("dead-letters", "list", "service=lifecycle", "again=true").out
+    finally:
+        running.close()
+
+
+def _left(running: Running) -> int:
+    with running.store.database.read() as cursor:
+        positions = selection.reading(cursor)
+    ends = running.bus.end_offsets(positions)
+    return sum(ends[place] - position for place, position in positions.items())
 
 
 def test_dropping_needs_a_reason_and_is_noted(handoff: Handoff, lifecycle: Running) -> None:

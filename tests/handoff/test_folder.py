@@ -54,7 +54,7 @@ def test_a_directory_in_use_says_by_whom(tmp_path: Path) -> None:
         assert holder.stdout.readline() == b"mine\n"
         message = complaint(lambda: enter(tmp_path))
         holder.kill()
-    assert f"in use by another `handoff up` (process {holder.pid})" in message
+    assert f"in use by another `handoff up` or `handoff restore` (process {holder.pid})" in message
     enter(tmp_path)  # the lock does not outlive its holder
 
 

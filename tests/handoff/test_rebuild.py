@@ -6,16 +6,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import uvicorn
 
+from handoff.client import Services
+from handoff.commands import rebuild
+from handoff.settings import ServiceName
 from services.forecast.api import create_app
 from tests.forecast.harness import Forecast, image
 
-from .conftest import Ended
+from .conftest import Answering, Ended
 
 Handoff = Callable[..., Ended]
 JAN = "2018-01-01T00:00:00Z"
@@ -99,9 +103,78 @@ def test_ctrl_c_ends_it(forecast: Running, eventually: Callable[..., None]) -> N
     assert forecast.dump() == before
 
 
+class Interrupted:
+    """In the place of time: Ctrl-C comes in the first pause, once the rebuild is as far as is said."""
+
+    def __init__(self, forecast: Running, until: Callable[[], None]) -> None:
+        self._forecast = forecast
+        self._until = until
+        self._came = False
+
+    def sleep(self, seconds: float) -> None:
+        """The first one is cut short."""
+        self._forecast.bus.away = False
+        if self._came:
+            time.sleep(seconds)
+            return
+        self._came = True
+        self._until()
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_that_comes_too_late_says_that_the_view_is_switched(
+    handoff: Handoff, forecast: Running, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    forecast.bus.away = True
+    over = lambda: eventually(lambda: not forecast.builder.job("forecast")[0].running)  # noqa: E731
+    monkeypatch.setattr(rebuild, "time", Interrupted(forecast, over))
+    ended = handoff("rebuild", "forecast", "--share", "100")
+    assert (ended.code, "it was too late: the view forecast was made again, and switched to" in ended.err) == (130, True), ended.err
+    assert forecast.builder.job("forecast")[1].generation == 1
+
+
+def test_ctrl_c_waits_for_what_comes_of_it(handoff: Handoff, forecast: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    forecast.bus.away = True
+    monkeypatch.setattr(rebuild, "time", Interrupted(forecast, lambda: None))
+    ended = handoff("rebuild", "forecast", "--share", "5")
+    job, standing = forecast.builder.job("forecast")
+    assert not job.running, "it has waited"
+    assert job.rebuild is not None
+    assert (ended.code, job.rebuild.outcome, standing.generation) == (130, "cancelled", 0)
+    assert "the rebuild has ended (cancelled), and the live view forecast stays as it is" in ended.err
+
+
+def test_ctrl_c_before_anything_was_begun_ends_nothing(
+    handoff: Handoff, forecast: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert handoff("rebuild", "forecast").code == 0
+
+    def post(self: Services, *asked: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Services, "post", post)
+    ended = handoff("rebuild", "forecast")
+    assert (ended.code, "nothing was begun, and the live view forecast stays as it is" in ended.err) == (130, True)
+
+
 def test_it_is_ended_by_whoever_says_so(handoff: Handoff, forecast: Running) -> None:
     nothing = handoff("rebuild", "forecast", "--cancel")
     assert (nothing.code, "there is nothing to end" in nothing.err) == (1, True)
+    forecast.bus.away = True
+    forecast.http.post("/v1/rebuilds", json={"view": "forecast", "actor": "dana"})
+    ended = handoff("rebuild", "forecast", "--cancel")
+    assert (ended.code, ended.out) == (0, "cancelled; the live view was left as it is\n")
+
+
+def test_one_that_was_switched_all_the_same_is_not_called_ended(
+    handoff: Handoff, services: Mapping[ServiceName, Answering]
+) -> None:
+    """As a worker of an older version may do."""
+    last = {"id": "a1", "outcome": "switched", "seconds": 1.0, "done": 60, "detail": None}
+    said = {"running": False, "rebuild": last}
+    services["forecast"].says("/v1/rebuilds/forecast", said)
+    ended = handoff("rebuild", "forecast", "--cancel")
+    assert (ended.code, ended.out) == (1, "made again in 0:00:01 from 60 records, and switched to\n")
 
 
 def test_what_does_not_exist_is_said(handoff: Handoff) -> None:

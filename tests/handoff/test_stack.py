@@ -184,7 +184,9 @@ def test_a_second_stack_on_the_same_directory_is_refused(stack: Callable[..., St
     with stack(ready(tmp_path)), pytest.raises(CommandError) as caught, stack(ready(tmp_path)):
         pytest.fail("the directory was claimed twice")
     assert caught.value.code == USAGE
-    assert f"data directory {tmp_path} is in use by another `handoff up` (process {os.getpid()})" in str(caught.value)
+    assert f"data directory {tmp_path} is in use by another `handoff up` or `handoff restore` (process {os.getpid()})" in str(
+        caught.value
+    )
 
 
 def test_other_partitions_than_the_topics_have_are_refused(

@@ -138,7 +138,7 @@ def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
     second = up.run("up")
     assert (second.returncode, second.stdout) == (2, "")
     assert second.stderr.startswith(
-        f"handoff: data directory {up.data_dir} is in use by another `handoff up` (process {up.process.pid})"
+        f"handoff: data directory {up.data_dir} is in use by another `handoff up` or `handoff restore` (process {up.process.pid})"
     )
     assert len(second.stderr.splitlines()) == 1
 

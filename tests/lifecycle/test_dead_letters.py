@@ -53,7 +53,14 @@ def http(lifecycle: Lifecycle) -> TestClient:
 def client_of(lifecycle: Lifecycle) -> TestClient:
     store = lifecycle.stores[-1]
     rehearsal = Rehearsal(store, lifecycle.tables)
-    office = Office(store.ledger.letters, store.database.read, rehearsal, transient=TRANSIENT, now=lambda: parse_instant(NOW))
+    office = Office(
+        store.ledger.letters,
+        store.database.read,
+        rehearsal,
+        ends=lifecycle.bus.end_offsets,
+        transient=TRANSIENT,
+        now=lambda: parse_instant(NOW),
+    )
     app = create_app(store, lifecycle.tables, lifecycle.loop.progress, CollectorRegistry(), office=office)
     return TestClient(app)
 
@@ -124,6 +131,26 @@ def test_a_letter_is_listed_and_seen_byte_for_byte(lifecycle: Lifecycle, http: T
     raw = http.get("/v1/dead-letters/1/value")
     assert (raw.content, raw.headers["content-type"]) == (JUNK, "application/octet-stream")
     assert "no dead letter 7" in ask(http, "/7", 404)["detail"]
+
+
+def test_whatever_is_refused_again_by_force_is_another_letter(lifecycle: Lifecycle, http: TestClient) -> None:
+    """Of every error, and where the record lay with a neighbour: nothing that is replayed is passed over without a word."""
+    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id="acme", company="A"), DAY_1, id="one")
+    lifecycle.settle()
+    other = lifecycle.message("crm.lead.created.v1", LeadCreated(customer_id="acme", company="B"), DAY_1, id="one")
+    lifecycle.bus.append(other)
+    lifecycle.bus.append(
+        replace(other, partition=astray(b"acme", SHARDS), value=other.value and other.value.replace(b'"B"', b'"C"'))
+    )
+    junk(lifecycle)
+    lifecycle.settle()
+    waiting = lifecycle.store.ledger.dead_letters()
+    assert waiting == {"IdentityConflict": 2, "Undecodable": 1}
+    said = order(http, "replay", 202, all=True, force=True)
+    assert [each["verdict"]["outcome"] for each in said["letters"]] == ["refused"] * 3
+    lifecycle.settle()
+    assert lifecycle.store.ledger.dead_letters() == waiting, "another one for each"
+    assert {each["replay_of"] for each in ask(http, again=True)["dead_letters"]} == {"lifecycle/1", "lifecycle/2", "lifecycle/3"}
 
 
 def test_a_bug_is_replayed_after_its_fix_and_has_the_effect_of_one(lifecycle: Lifecycle, http: TestClient) -> None:
@@ -222,6 +249,7 @@ def test_a_rehearsal_that_takes_long_ends_early_and_goes_on(lifecycle: Lifecycle
         lifecycle.store.ledger.letters,
         lifecycle.store.database.read,
         Rehearsal(lifecycle.store, lifecycle.tables),
+        ends=lifecycle.bus.end_offsets,
         transient=TRANSIENT,
         now=lambda: parse_instant(NOW),
         monotonic=lambda: next(times),

@@ -189,6 +189,22 @@ def test_a_killed_service_leaves_the_live_view(company: Lifecycle) -> None:
             assert rows(company, view) == before
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_cancel_that_was_accepted_is_obeyed_after_whichever_step_it_comes(company: Lifecycle, view: str) -> None:
+    """Also in the rest between the last step of filling and the switch."""
+    before, accepted, after = rows(company, view), True, 0
+    while accepted:
+        after += 1
+        company.builder.begin(Wanted(view, "dana", share=5))
+        for _ in range(after):
+            company.builder.step()
+        accepted = company.builder.cancel(view)
+        assert finish(company.builder, view).outcome == ("cancelled" if accepted else "switched"), f"after {after} steps"
+        assert company.builder.job(view)[1].generation == (0 if accepted else 1)
+        assert rows(company, view) == before
+    assert after > 5
+
+
 def test_a_record_that_cannot_be_folded_makes_no_lists(company: Lifecycle) -> None:
     before = rows(company, "customers")
     table = f"shard_{company.store.home('c5'):03d}_events"

@@ -162,6 +162,7 @@ def test_every_worker_answers_for_all_shards(broker: EmbeddedKafka, url: str, wo
             "/v1/rebuilds/{view}": [("/v1/rebuilds/customers", {}), ("/v1/rebuilds/traces", {})],
             "/v1/dead-letters": [("/v1/dead-letters", {})],
             "/v1/dead-letters/groups": [("/v1/dead-letters/groups", {})],
+            "/v1/dead-letters/replays": [("/v1/dead-letters/replays", {})],
             "/v1/dead-letters/{number}": [(f"/v1/dead-letters/{number}", {})],
             "/v1/dead-letters/{number}/value": [(f"/v1/dead-letters/{number}/value", {})],
         },

@@ -21,7 +21,14 @@ from tests.routing.words import NOON, status_changed
 @pytest.fixture
 def http(routing: Routing) -> TestClient:
     store = routing.store
-    office = Office(store.ledger.letters, store.read, Rehearsal(store, routing.reference), transient=TRANSIENT, now=lambda: NOON)
+    office = Office(
+        store.ledger.letters,
+        store.read,
+        Rehearsal(store, routing.reference),
+        ends=routing.bus.end_offsets,
+        transient=TRANSIENT,
+        now=lambda: NOON,
+    )
     progress = lambda: both([loop.progress for loop in routing.loops])  # noqa: E731
     return TestClient(create_app(store, routing.reference, progress, CollectorRegistry(), office))
 
@@ -75,6 +82,8 @@ def test_what_a_later_decision_has_overtaken_is_said_to_be_so(routing: Routing, 
     (told,) = replay(http)["letters"]
     assert (told["done"], told["verdict"]["error"]) == (None, "Overtaken")
     assert told["verdict"]["reason"].startswith("the desk has decided about version 2 of 'acme' since")
+    assert told["verdict"]["reason"].endswith("it says nothing new any more; drop the letter")
+    assert replay(http, force=True)["done"] == 0, "the desk would pass over it, and nobody would be told"
     assert len(routing.said("acme")) == 1
 
 

@@ -88,6 +88,7 @@ def test_the_standby_answers_for_all(worker: Worker, cluster: Cluster, eventuall
             "/v1/assignments/{customer_id}": [(f"/v1/assignments/{customer}", {}) for customer in customers],
             "/v1/dead-letters": [("/v1/dead-letters", {"limit": "1000"})],
             "/v1/dead-letters/groups": [("/v1/dead-letters/groups", {})],
+            "/v1/dead-letters/replays": [("/v1/dead-letters/replays", {})],
             "/v1/dead-letters/{number}": [(f"/v1/dead-letters/{letter['number']}", {}) for letter in letters],
             "/v1/dead-letters/{number}/value": [(f"/v1/dead-letters/{letters[0]['number']}/value", {})],
         },

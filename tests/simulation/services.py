@@ -129,7 +129,9 @@ def _lifecycle(site: Site, name: str, border: Border, database: Database) -> Pro
             runner.step()
 
     works = [loop.turn, change_some]
-    office = Office(store.ledger.letters, database.read, Rehearsal(store, tables), transient=TRANSIENT, now=clock)
+    office = Office(
+        store.ledger.letters, database.read, Rehearsal(store, tables), ends=bus.end_offsets, transient=TRANSIENT, now=clock
+    )
     views = (
         CustomersView(store, tables, records_a_step=2),
         TracesView(store),

@@ -5,18 +5,19 @@ as it was seen. So two operators who replay the same letters replay them once, a
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from events.bus import BusError
 from events.bus.cursor import Cursor, Opens
 from events.bus.letters.keeping import Act, Letters, replay_of
-from events.bus.letters.selection import Line, Selection, page, record_of
+from events.bus.letters.selection import Line, Selection, page, reading, record_of, unpublished
 from events.bus.sizes import check_size
-from events.record import Record
+from events.record import Record, TopicPartition
 from events.topics import TOPICS
 
 Outcome = Literal["accepted", "repeated", "refused"]
@@ -25,8 +26,13 @@ ACT_MAX: Final = 10**18 - 1
 REASON_MAX: Final = 2000
 REHEARSAL_SECONDS_MAX: Final = 5.0
 """How long one call finds out what would become of letters; at least one is decided."""
+FUTILE: Final = ("TooLarge", "Overtaken")
+"""Of these a replay comes to nothing, not to another letter either: it is not published, or passed over as one that was had."""
 _MILLISECOND: Final = 1_000_000
 _STAMPED: Final = {topic.name for topic in TOPICS if topic.log_time}
+
+
+Ends = Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]]
 
 
 class Verdict(Struct, frozen=True):
@@ -54,6 +60,18 @@ class Decision(Struct, frozen=True):
     verdict: Verdict | None = None
 
 
+class Underway(Struct, frozen=True):
+    """How far replays are. ``unpublished``: how many are not known to be in their logs.
+
+    ``positions``: up to where each log that letters were replayed to is taken in, by whichever worker; ``ends``: where it ended
+    after that was asked, empty while the bus does not answer.
+    """
+
+    unpublished: int
+    positions: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
 class Round(Struct, frozen=True):
     """What was done about some letters, and whether there are more that are meant."""
 
@@ -62,7 +80,10 @@ class Round(Struct, frozen=True):
 
 
 class Office:
-    """Thread-safe. ``read`` opens a snapshot; ``transient``: what means "not now"; ``now``: nanoseconds since 1970."""
+    """Thread-safe. ``read`` opens a snapshot; ``transient``: what means "not now"; ``now``: nanoseconds since 1970.
+
+    ``ends``: where logs end, which the bus knows.
+    """
 
     def __init__(
         self,
@@ -70,6 +91,7 @@ class Office:
         read: Opens,
         check: Check,
         *,
+        ends: Ends,
         transient: tuple[type[Exception], ...],
         now: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
@@ -77,6 +99,7 @@ class Office:
         self._letters = letters
         self._read = read
         self._check = check
+        self._ends = ends
         self._transient = transient
         self._monotonic = monotonic
         self.now: Final = now
@@ -89,6 +112,16 @@ class Office:
     def reading(self) -> AbstractContextManager[Cursor]:
         """A snapshot of the letters, for :mod:`events.bus.letters.selection`."""
         return self._read()
+
+    def underway(self) -> Underway:
+        """How far what was replayed is: first it is published, then it is taken in, up to where the logs end by then."""
+        with self._read() as cursor:
+            left, positions = unpublished(cursor), reading(cursor)
+        try:
+            ends = self._ends(positions.keys()) if positions else {}
+        except BusError:
+            ends = {}
+        return Underway(left, positions, ends)
 
     def verdict(self, number: int, record: Record) -> Verdict:
         """What would become of a letter that is replayed now."""
@@ -110,8 +143,8 @@ class Office:
     ) -> Round:
         """Replay the letters that are meant, oldest first, after a number: those that would be taken in now.
 
-        ``force``: also those that would be refused again, and those that are replayed already. Nothing that is too large is. It
-        ends early where it takes long to find out: a long record is read and folded for each letter.
+        ``force``: also those that would be refused again, and those that are replayed already; but none of :data:`FUTILE`. It ends
+        early where it takes long to find out: a long record is read and folded for each letter.
         """
         lines = self._page(selection, after, limit)
         deadline = self._monotonic() + REHEARSAL_SECONDS_MAX
@@ -144,7 +177,7 @@ class Office:
         if record is None:
             return Decision(line, None, "it is forgotten")
         verdict = self.verdict(line.number, record)
-        if verdict.outcome == "refused" and (verdict.error == "TooLarge" or not force):
+        if verdict.outcome == "refused" and (verdict.error in FUTILE or not force):
             return Decision(line, None, "it would be refused again", verdict)
         return Decision(line, "replayed", "", verdict)
 

@@ -180,6 +180,15 @@ def unpublished(cursor: Cursor) -> int:
     return int(cursor.fetchone()[0])
 
 
+def reading(cursor: Cursor) -> dict[TopicPartition, int]:
+    """The logs to which letters were replayed, and up to where each has been taken in, whoever reads it."""
+    cursor.execute(
+        "SELECT l.topic, l.part, coalesce(p.next, 0) FROM (SELECT DISTINCT topic, part FROM letter WHERE state = 'replayed') AS l"
+        " LEFT JOIN position AS p ON p.topic = l.topic AND p.part = l.part ORDER BY l.topic, l.part"
+    )
+    return {TopicPartition(topic, part): following for topic, part, following in cursor.fetchall()}
+
+
 def replays_of(cursor: Cursor, number: int) -> list[int]:
     """The letters that replays of a letter have become."""
     cursor.execute("SELECT number FROM letter WHERE replay_of = ? ORDER BY number", (number,))

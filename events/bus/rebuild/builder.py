@@ -209,9 +209,11 @@ class Builder(threading.Thread):
             yield cursor
 
     @contextmanager
-    def ending(self, view: str, rebuild: Rebuild) -> Iterator[Cursor]:
-        """The last transaction of the work on a view."""
+    def ending(self, view: str, rebuild: Rebuild, *, asking: bool) -> Iterator[Cursor]:
+        """The last transaction of the work on a view. ``asking``: unless it is cancelled."""
         with self._ledger.beside() as cursor:
+            if asking:
+                jobs.proceed(cursor, view, self._owner, rebuild, self._now())
             jobs.end(cursor, view, self._owner, rebuild, self._now())
             yield cursor
 

@@ -34,8 +34,8 @@ class Desk(Protocol):
     def writing(self, view: str, rebuild: Rebuild) -> AbstractContextManager[Cursor]:
         """A transaction of the work on a view. Raises ``Cancelled``, or ``Replaced``."""
 
-    def ending(self, view: str, rebuild: Rebuild) -> AbstractContextManager[Cursor]:
-        """The last transaction of the work on a view. Raises ``Replaced``."""
+    def ending(self, view: str, rebuild: Rebuild, *, asking: bool) -> AbstractContextManager[Cursor]:
+        """The last transaction of the work on a view. Raises ``Replaced``, and ``Cancelled`` where it is ``asking`` for that."""
 
     @property
     def reading(self) -> Opens:
@@ -168,7 +168,7 @@ class Work:
 
     def _switch(self) -> None:
         ended = self._ended("switched")
-        with self._desk.ending(self._view.name, ended) as cursor:
+        with self._desk.ending(self._view.name, ended, asking=True) as cursor:
             sets.hold(cursor, self._view.name)
             sets.switch(cursor, self._view.name)
         log.info("the view %s is switched to the one that was made again (%s)", self._view.name, ended.id)
@@ -177,7 +177,7 @@ class Work:
         ended = self._ended(outcome, detail, difference)
 
         def end() -> None:
-            with self._desk.ending(self._view.name, ended) as cursor:
+            with self._desk.ending(self._view.name, ended, asking=False) as cursor:
                 sets.double(cursor, self._view.name, doubled=False)
 
         try:
