@@ -13,7 +13,7 @@ from typing import Protocol
 from events.record import Message, Record, TopicPartition
 
 Assigned = Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]]
-"""Called with the partitions that a consumer was given; answers with the next offset of each (0 for one never read)."""
+"""Called with the partitions that a consumer was given; answers with the next offset of each."""
 Revoked = Callable[[Collection[TopicPartition]], None]
 """Called with the partitions that a consumer no longer has (given back, or lost)."""
 

@@ -16,14 +16,13 @@ _WAY_OUT: Final = 'restore the topic, or do what docs/how-to/recover.md says und
 def starts(
     claimed: Mapping[TopicPartition, int], begin: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """The offset to read first of each log. A position of 0 means never read, and begins where the log does.
+    """The offset to read first of each log: the position. A log that was never read has one, too (``Ledger.claim``).
 
     Raises ``PositionLost`` where records between the position and the log's begin are gone, or the log ends before the position.
     """
-    offsets: dict[TopicPartition, int] = {}
     for place, position in claimed.items():
         name = f"{place.topic}[{place.partition}]"
-        if 0 < position < begin[place]:
+        if position < begin[place]:
             raise PositionLost(
                 f"{name} was read up to {position}, but begins at {begin[place]} now: {begin[place] - position} offsets were"
                 f" deleted by retention before they were read; {_WAY_OUT}"
@@ -33,5 +32,4 @@ def starts(
                 f"{name} was read up to {position}, but ends at {end[place]}: the log lost its tail (a restored backup, or an"
                 f" unclean leader election); {_WAY_OUT}"
             )
-        offsets[place] = max(position, begin[place])
-    return offsets
+    return dict(claimed)

@@ -75,9 +75,13 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------ ownership
 
-    def claim(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def claim(
+        self, places: Collection[TopicPartition], begins: Mapping[TopicPartition, int] = MappingProxyType({})
+    ) -> dict[TopicPartition, int]:
         """Take logs over: write the token, and answer with the next offset of each.
 
+        ``begins``: where a log that was never read is begun, if not at 0, since its records are not kept for ever. That is written
+        down: so it is told when records come and go before one was read.
         Raises ``PositionLost`` where a stored position belongs to another topic of the same name.
         """
         claimed: dict[TopicPartition, int] = {}
@@ -87,9 +91,9 @@ class Ledger:
                 for place in sorted(places):
                     # Writing first holds the row: nobody moves it between the question and the answer.
                     cursor.execute(
-                        "INSERT INTO position (topic, part, identity, next, owner) VALUES (?, ?, ?, 0, ?)"
+                        "INSERT INTO position (topic, part, identity, next, owner) VALUES (?, ?, ?, ?, ?)"
                         " ON CONFLICT (topic, part) DO UPDATE SET owner = excluded.owner",
-                        (*place, identities[place.topic], self.owner),
+                        (*place, identities[place.topic], begins.get(place, 0), self.owner),
                     )
                     cursor.execute("SELECT next, identity FROM position WHERE topic = ? AND part = ?", place)
                     claimed[place], identity = cursor.fetchone()

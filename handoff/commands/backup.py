@@ -1,7 +1,7 @@
 """``handoff backup``, ``handoff restore`` and ``handoff restored``: copies of the databases, made, put back, made good."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -14,18 +14,36 @@ from pydantic import ValidationError
 from events.bus.database import SQLITE, CannotOpen, open_database
 from events.values import NANOSECONDS, format_instant
 from handoff.backups import making, manifest, restoring
+from handoff.configuration import masked
 from handoff.console import Narrator, out, say, say_json
 from handoff.errors import CommandError
 from handoff.options import DataDir, Json, Partitions
 from handoff.settings import SERVICES, ServiceName, load
 from services.lifecycle import restorations
 from services.lifecycle.settings import Settings as LifecycleSettings
+from services.lifecycle.shards import are_empty, counted
 from services.lifecycle.store import Store
 
 RECOVER: Final = "docs/how-to/recover.md"
+_BEGINS: Final = (
+    "lifecycle takes its inputs in from their beginning at its next start, and says customers anew. Where the beginning of an input"
+    " is gone, it stops instead, and says what to do"
+)
+_BEGINS_WITHOUT: Final = (
+    "lifecycle takes in what its inputs still have at its next start. A customer of whom a fact is left is said anew by that alone:"
+    " statuses, deals and hand-offs that consumers know by facts that are gone are taken back from them; forecast's figures drop"
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backup.", show_default=False)]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace files that are there; they are kept in a folder beside.")]
+WithoutThePast = Annotated[
+    bool,
+    typer.Option(
+        "--without-the-past",
+        help="The database is new, and may lack what the inputs no longer have: statuses, deals and hand-offs that consumers know"
+        " by facts that are gone are taken back from them.",
+    ),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="SERVICE", help="Only this service's; may be given again.")]
 
 
@@ -82,6 +100,7 @@ def restore(
 
 def restored(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="lifecycle; the others need nothing.", show_default=False)],
+    without_the_past: WithoutThePast = False,
     data_dir: DataDir = None,
     partitions: Partitions = None,
     as_json: Json = False,
@@ -89,6 +108,7 @@ def restored(
     """Say that lifecycle's database is older than what was published from it, and is meant: at its next start it catches up.
 
     For a database that was put back by other means than `handoff restore` (pg_restore, a file), or is new. With lifecycle stopped.
+    A new one catches up only where its inputs still have their beginning, or with `--without-the-past`.
     """
     settings = load(data_dir=data_dir, partitions=partitions)
     (name,) = _services([service])
@@ -96,22 +116,47 @@ def restored(
         raise CommandError(f"{name} needs nothing: it goes on from the positions in its database by itself ({RECOVER})")
     url = _database()
     file = manifest.file_of(settings.data_dir, name)
+    named = str(file) if url == SQLITE else masked(url)
     if url == SQLITE:
-        if not settings.data_dir.is_dir():
-            raise CommandError(f"{settings.data_dir} does not exist: HANDOFF_DATA_DIR says where lifecycle's database is")
+        if not file.is_file():
+            raise _nothing_there(named)
         restoring.refuse_in_use(file)
+    shards = range(settings.partitions)
     try:
         with closing(open_database(url, file, schema=name)) as opened:
+            _check_shards(named, opened.tables(), settings.partitions)
             Store(opened, settings.partitions, code_version=version("handoff"))
             with opened.begin() as cursor:
-                restorations.declare(cursor, range(settings.partitions))
+                restorations.declare(cursor, shards, without_the_past=without_the_past)
+                empty = are_empty(cursor, shards)
     except CannotOpen as error:
         raise CommandError(str(error)) from error
     if as_json:
-        say_json({"service": name, "shards": settings.partitions})
+        said = {"service": name, "database": named, "shards": len(shards)}
+        say_json({**said, "empty": empty, "without_the_past": without_the_past})
+        return 0
+    say(f"{named}, {len(shards)} shards: {'nothing is stored there' if empty else 'declared to be restored'}")
+    if empty:
+        say(_BEGINS_WITHOUT if without_the_past else _BEGINS)
     else:
         say("lifecycle catches up at its next start: facts since then are taken in again, and customers said anew")
     return 0
+
+
+def _check_shards(named: str, tables: Collection[str], partitions: int) -> None:
+    """Raise where a database is not lifecycle's, or of another number of shards: those that are not declared could not start."""
+    there = counted(tables)
+    if not there:
+        raise _nothing_there(named)
+    if there != partitions:
+        raise CommandError(f"{named} has {there} shards, and HANDOFF_PARTITIONS is {partitions}: set it to what it was")
+
+
+def _nothing_there(named: str) -> CommandError:
+    return CommandError(
+        f"there is no database of lifecycle in {named}: set HANDOFF_DATABASE and HANDOFF_DATA_DIR, which say where it is, as they"
+        " are set for the service. If a new one is meant, start lifecycle first: it makes it, and says what to do next"
+    )
 
 
 def _services(named: Sequence[str]) -> list[ServiceName]:

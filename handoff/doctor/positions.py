@@ -67,7 +67,7 @@ def _remade(service: str, each: Stored, identities: Mapping[str, str], databases
 
 def _lost(service: str, places: Mapping[TopicPartition, tuple[int, Bounds]], databases: Databases) -> Iterator[Finding]:
     """One finding for each kind of loss and way out: what deleted one log's records mostly deleted those of others too."""
-    unread = {place: f"begins at {log.begin}" for place, (following, log) in places.items() if 0 < following < log.begin}
+    unread = {place: f"begins at {log.begin}" for place, (following, log) in places.items() if following < log.begin}
     beyond = {place: f"ends at {log.end}" for place, (following, log) in places.items() if following > log.end}
     for lost, why in ((unread, _UNREAD), (beyond, _TAIL)):
         for topics in _alike(lost):

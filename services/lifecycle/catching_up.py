@@ -10,6 +10,9 @@ every customer that was published since what consumers have heard (:mod:`service
 inputs end. Up to there facts of these customers are taken in again, quietly, under numbers above those that were given. Then each
 is said once, as a whole. One whose facts do not come again stays noted, so that its numbers go on whenever it is heard of again;
 one that cannot be said, because the code has a bug or what is stored is broken, stays noted too: the next start tries again.
+
+A database that is empty cannot catch up where the inputs have lost their beginning: the few facts that are left of a customer would
+be told as all that ever was. It stops there, unless an operator has said that this is meant, too.
 """
 
 import logging
@@ -123,9 +126,9 @@ class CatchingUp:
             if version > max(has, self.heard.get(customer, Heard()).version):
                 raise PositionLost(
                     f"{record.topic}[{shard}] at {record.offset} has version {version} of {customer!r}, and lifecycle's database"
-                    f" has {has or 'nothing of it'}: it is older than what was published from it (a backup, or another directory),"
-                    " and consumers would pass over what is new. If it is the right one, run `handoff restored lifecycle` and"
-                    " start again: it then catches up"
+                    f" has {has or 'nothing of it'}: it is older than what was published from it (a backup, a new one, or another"
+                    " directory), and consumers would pass over what is new. If it is the right one, and there is no newer backup,"
+                    " run `handoff restored lifecycle` and start again: it then catches up"
                 )
 
     # ------------------------------------------------------------------------------------- what is sure
@@ -153,7 +156,8 @@ class CatchingUp:
     def _survey(self, shard: int, begin: int) -> Mapping[TopicPartition, int]:
         """Note what consumers have heard that the database does not know, and where the inputs end now; one transaction."""
         place = published_of(shard)
-        ends = self._bus.end_offsets([TopicPartition(topic.name, shard) for topic in LIFECYCLE_INPUTS])
+        inputs = [TopicPartition(topic.name, shard) for topic in LIFECYCLE_INPUTS]
+        begins, ends = self._bus.begin_offsets(inputs), self._bus.end_offsets(inputs)
         known = {name: heard.version for name, heard in self.heard.items()}
         heard = {name: self.heard[name] for name in self._shards[shard]}
         end = begin
@@ -161,6 +165,7 @@ class CatchingUp:
             self.looked += len(piece)
             end = piece[-1].offset + 1
             self._hear(shard, [message for record in piece if (message := _message(record)) is not None], known, heard)
+        self._refuse_without_past(shard, begins, heard)
         with self._store.ledger.transaction(reached={place: end}) as cursor:
             restorations.surveyed(cursor, shard, ends, heard)
         self.heard.update(heard)
@@ -168,6 +173,21 @@ class CatchingUp:
         self._sure[place] = end
         log.warning("shard %d was restored: %d customers were published since, and will be said anew", shard, len(heard))
         return ends
+
+    def _refuse_without_past(self, shard: int, begins: Mapping[TopicPartition, int], heard: Collection[str]) -> None:
+        """Raise ``PositionLost`` where a database that had nothing would take back what consumers know by facts that are gone."""
+        gone = [f"{place.topic}[{place.partition}] begins at {begin}" for place, begin in begins.items() if begin > 0]
+        if not (heard and gone):
+            return
+        with self._store.database.read() as cursor:
+            if not restorations.is_empty(cursor, shard):
+                return
+        raise PositionLost(
+            f"lifecycle's database was empty when it was declared to be restored, and {', '.join(gone)}: what came before is gone."
+            f" What consumers know of shard {shard} ({len(heard)} customers) would be said anew from what is left, and statuses and"
+            " deals be taken back. Put a backup back (`handoff restore`); without one do what docs/how-to/recover.md says under"
+            ' "A database that was lost without a backup"'
+        )
 
     def _hear(self, shard: int, messages: Sequence[Published], known: Versions, heard: dict[str, Heard]) -> None:
         """Add what some messages say that is new, to what was heard of their customers."""

@@ -16,6 +16,7 @@ from events.bus.ledger import Outgoing
 from events.bus.letters import DeadLetter
 from events.record import Record as KafkaRecord
 from events.record import TopicPartition
+from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle import wakes
 from services.lifecycle.batch import Batch, customer_of
 from services.lifecycle.cache import Cache
@@ -27,6 +28,8 @@ from services.lifecycle.sweep import Sweep
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
 
+_EXPIRING: Final = frozenset(topic.name for topic in LIFECYCLE_INPUTS if topic.retention is not None)
+"""Whatever is left of these is where a new database begins; of the others all must be there."""
 _STREAM: Final = "lifecycle["
 """The stream of a shard's events, but for its number."""
 
@@ -46,6 +49,7 @@ class Inbound:
     ) -> None:
         self._store = store
         self._ledger = store.ledger
+        self._bus = bus
         self._tables = tables
         self._catching_up = CatchingUp(store, bus, tables)
         self.sweep: Final = Sweep(store, tables, apart=self._catching_up.heard)
@@ -61,7 +65,8 @@ class Inbound:
         self._tables.refresh()  # so that all is known here that records were folded with elsewhere
         shards = {place.partition for place in places}
         published = {published_of(shard) for shard in shards}
-        claimed = self._ledger.claim({*places, *published})
+        begins = self._bus.begin_offsets([place for place in places if place.topic in _EXPIRING])
+        claimed = self._ledger.claim({*places, *published}, begins)
         self._forget(shards)
         self.sweep.claim(shards)
         self._catching_up.claim({place: claimed.pop(place) for place in sorted(published)})

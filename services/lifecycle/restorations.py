@@ -2,9 +2,12 @@
 
 A row of ``restored`` is written by whoever puts a database back, and goes when the shard has caught up. ``ends``: where the inputs
 ended when it was surveyed; empty until then.
+
+A row of ``restored_empty`` is written with it where nothing is stored in the whole database: it was lost, and there is no backup.
+It goes with the survey, or when somebody says that the past may be missing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import json
@@ -12,21 +15,32 @@ from msgspec import json
 from events.bus.cursor import Cursor
 from events.record import TopicPartition
 from services.lifecycle.domain.restated import Heard
+from services.lifecycle.shards import are_empty
 
 TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS restored (shard INTEGER PRIMARY KEY, ends TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS heard (customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, heard TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS restored_empty (shard INTEGER PRIMARY KEY)",
 )
 
 Ends = Mapping[TopicPartition, int]
 
 
-def declare(cursor: Cursor, shards: Iterable[int]) -> None:
-    """These shards are older than the log: they shall catch up. May be said again, also of one that is just doing so."""
+def declare(cursor: Cursor, shards: Collection[int], *, without_the_past: bool = False) -> None:
+    """These shards, which are all, are older than the log: they shall catch up. May be said again, also while they do so.
+
+    ``without_the_past``: also where what the inputs no longer have is missing then.
+    """
     cursor.executemany(
         "INSERT INTO restored (shard, ends) VALUES (?, '') ON CONFLICT (shard) DO UPDATE SET ends = ''",
         [(each,) for each in shards],
     )
+    if without_the_past:
+        _may_be_empty(cursor, shards)
+    elif are_empty(cursor, shards):
+        cursor.executemany(
+            "INSERT INTO restored_empty (shard) VALUES (?) ON CONFLICT (shard) DO NOTHING", [(each,) for each in shards]
+        )
 
 
 def of(cursor: Cursor, shards: Collection[int]) -> tuple[dict[int, Ends | None], dict[str, tuple[int, Heard]]]:
@@ -38,8 +52,21 @@ def of(cursor: Cursor, shards: Collection[int]) -> tuple[dict[int, Ends | None],
     return restored, {customer: (shard, json.decode(said, type=Heard)) for customer, shard, said in cursor.fetchall()}
 
 
+def is_empty(cursor: Cursor, shard: int) -> bool:
+    """Whether a shard is one of a database that was empty, of which nobody has said that the past may be missing."""
+    cursor.execute("SELECT 1 FROM restored_empty WHERE shard = ?", (shard,))
+    return cursor.fetchone() is not None
+
+
+def under_way(cursor: Cursor) -> bool:
+    """Whether a shard has yet to catch up."""
+    cursor.execute("SELECT 1 FROM restored LIMIT 1")
+    return cursor.fetchone() is not None
+
+
 def surveyed(cursor: Cursor, shard: int, ends: Ends, heard: Mapping[str, Heard]) -> None:
     """Keep what a survey has found, within a transaction."""
+    _may_be_empty(cursor, [shard])
     cursor.execute(
         "UPDATE restored SET ends = ? WHERE shard = ?",
         (json.encode([(*place, end) for place, end in ends.items()]).decode(), shard),
@@ -55,6 +82,10 @@ def settled(cursor: Cursor, customers: Collection[str], shards: Collection[int])
     """These customers were said anew, and these shards have caught up; within a transaction."""
     cursor.executemany("DELETE FROM heard WHERE customer_id = ?", [(customer,) for customer in customers])
     cursor.executemany("DELETE FROM restored WHERE shard = ?", [(shard,) for shard in shards])
+
+
+def _may_be_empty(cursor: Cursor, shards: Collection[int]) -> None:
+    cursor.executemany("DELETE FROM restored_empty WHERE shard = ?", [(each,) for each in shards])
 
 
 def _ends(said: str) -> Ends:

@@ -28,6 +28,7 @@ from services.lifecycle.keys import Keys
 from services.lifecycle.mapper import FORWARDED, Forwarded, from_bytes, kept_from_bytes
 from services.lifecycle.outbound import messages_of
 from services.lifecycle.portions import EVENTS_MAX, TooMuch, portions
+from services.lifecycle.shards import table_of
 from services.lifecycle.trace import Spot, Traces
 from services.lifecycle.views import View
 from services.lifecycle.work import Wake, Work, ours
@@ -60,7 +61,7 @@ class Store:
         self.database: Final = SQLite(database) if isinstance(database, Path | str) else database
         self._begin, self._read = self.database.begin, self.database.read
         with self.database.prepare():
-            self._tables = [self.database.events(f"shard_{shard:03d}_events") for shard in range(shards)]
+            self._tables = [self.database.events(table_of(shard)) for shard in range(shards)]
             with self._begin() as cursor:
                 for statement in _TABLES:
                     cursor.execute(statement)

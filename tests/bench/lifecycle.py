@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from events.bus.ledger import Ledger
 from events.bus.letters import DeadLetter
 from events.bus.memory import MemoryBus
 from events.record import Record, TopicPartition
-from events.topics import LIFECYCLE, PARTITIONS, STATUS_TABLE
+from events.topics import PARTITIONS, TOPICS
 from services.lifecycle.cache import Cache
 from services.lifecycle.inbound import Inbound
 from services.lifecycle.metrics import Counters
@@ -56,7 +57,9 @@ class RecordingStore(Store):
 class Frameless(Ledger):
     """The ledger without exactly-once: nothing is known of what was read, nobody is fenced, what cannot be read is dropped."""
 
-    def claim(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def claim(
+        self, places: Collection[TopicPartition], begins: Mapping[TopicPartition, int] = MappingProxyType({})
+    ) -> dict[TopicPartition, int]:
         return dict.fromkeys(places, 0)
 
     def fresh(self, records: Sequence[Record]) -> list[Record]:
@@ -97,7 +100,7 @@ def worker_on(store: Store, records: Sequence[Record]) -> Inbound:
 
 def worker_on_logs(store: Store, logs: Collection[TopicPartition]) -> Inbound:
     """Lifecycle's worker over a store, with some logs."""
-    bus = MemoryBus({STATUS_TABLE.name: 1, LIFECYCLE.name: store.shards})
+    bus = MemoryBus({topic.name: topic.partitions(store.shards) for topic in TOPICS})
     worker = Inbound(
         store,
         bus,

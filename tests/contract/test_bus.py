@@ -183,11 +183,16 @@ def test_a_log_that_loses_its_begin_while_it_is_read_is_a_lost_position(
         eventually(lambda: False, doing=lambda: reader.poll(1))
 
 
-def test_who_never_read_begins_where_the_log_does(bench: Bench, reading: Reading, eventually: Eventually) -> None:
+def test_a_log_that_lost_its_begin_before_anything_was_read_is_a_lost_position(
+    bench: Bench, reading: Reading, eventually: Eventually
+) -> None:
     place = TopicPartition(bench.topic(), 0)
     bench.producer().send(numbered(place.topic, 10)).wait(10)
     bench.truncate(place, 6)
     reader = reading([place.topic])
+    with pytest.raises(PositionLost, match=r"was read up to 0, but begins at 6 now: 6 offsets .*recover.md says"):
+        eventually(lambda: False, doing=reader.poll)
+    reader = reading([place.topic], positions=dict(bench.bus.begin_offsets([place])))
     eventually(lambda: reader.consumer.positions() == {place: 10}, doing=reader.poll)
     assert values(reader.records) == [6, 7, 8, 9]
 

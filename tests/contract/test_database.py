@@ -76,6 +76,14 @@ def test_events_are_numbered_in_order_and_read_again(opened: Open) -> None:
     assert again.select_events("b") == []
 
 
+def test_it_says_which_tables_there_are(opened: Open) -> None:
+    database = opened()
+    assert list(database.tables()) == []
+    table_of(database)
+    assert "shard_000_events" in database.tables()
+    assert list(opened("another").tables()) == []
+
+
 def test_a_version_that_exists_is_refused_and_the_transaction_with_it(opened: Open) -> None:
     database = opened()
     table = table_of(database)

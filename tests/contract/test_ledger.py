@@ -96,6 +96,15 @@ def test_a_claim_answers_with_what_the_last_owner_left(make: Make) -> None:
     assert make().claim([PLACE, OTHER]) == {PLACE: 10, OTHER: 0}
 
 
+def test_where_a_log_is_first_begun_is_written_down(make: Make) -> None:
+    """So that what comes and goes before anything was read can be told."""
+    assert make().claim([PLACE, OTHER], {PLACE: 5}) == {PLACE: 5, OTHER: 0}
+    again = make()
+    assert again.claim([PLACE, OTHER], {PLACE: 7, OTHER: 7}) == {PLACE: 5, OTHER: 0}
+    write(again, records(7, 3))
+    assert make().claim([PLACE], {PLACE: 20}) == {PLACE: 10}
+
+
 def test_records_taken_in_before_and_those_of_others_are_not_fresh(make: Make) -> None:
     ledger = make()
     ledger.claim([PLACE])

@@ -3,11 +3,13 @@
 import re
 import threading
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from events.bus import PositionLost
 from events.bus.database import open_database
 from events.bus.ledger import Fenced
 from events.bus.memory import drain
@@ -34,6 +36,29 @@ def letters(forecast: Forecast) -> list[tuple[str, str, str]]:
     records = forecast.bus.records("forecast.dead-letter.v1")
     headers = [{name: value.decode() for name, value in record.headers if name.startswith("dl_")} for record in records]
     return [(each["dl_error"], each["dl_reason"], each["dl_path"]) for each in headers]
+
+
+# ------------------------------------------------------------------------------------------ positions
+
+
+def test_no_view_is_made_of_a_log_that_has_lost_its_beginning_unless_that_is_said(forecast: Forecast) -> None:
+    record = forecast.deal("acme", "opportunity:1", (DAY, image(100)))
+    log = forecast.bus.log(record.place)
+    log.truncate(log.end)
+    forecast.deal("acme", "opportunity:2", (DAY, image(70)))
+    name = re.escape(f"{LIFECYCLE.name}[{record.partition}]")
+    for _ in range(2):
+        with pytest.raises(PositionLost, match=rf"{name} was read up to 0, but begins at 1 now"):
+            forecast.settle()
+        forecast.crash()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "recover.md").read_text(encoding="utf-8")
+    (statement,) = re.findall(r'^sqlite3 \S+ "(UPDATE position [^"]+)"$', page, re.MULTILINE)
+    assert "next = 5 " in statement
+    with forecast.store.begin() as cursor:
+        cursor.execute(re.sub(r"part = \d+", f"part = {record.partition}", statement.replace("next = 5 ", "next = 1 ")))
+        assert cursor.rowcount == 1
+    forecast.settle()
+    assert open_amount(forecast) == "70.00"
 
 
 # ------------------------------------------------------------------------------------------- repeats

@@ -39,8 +39,34 @@ def begins_late(forecast: Forecast) -> None:
         log.truncate(log.end)
 
 
-@pytest.mark.parametrize("loss", [made_again, restored, lost_its_tail, begins_late])
-def test_the_view_is_kept_and_goes_on(forecast: Forecast, loss: Callable[[Forecast], None]) -> None:
+def positions_deleted(forecast: Forecast) -> None:
+    forget(forecast.store.begin, LIFECYCLE.name)
+
+
+def set_to_the_begin(forecast: Forecast) -> None:
+    """As the page says where the topic cannot be restored; to delete the positions does not help."""
+    positions_deleted(forecast)
+    forecast.crash()
+    with pytest.raises(PositionLost, match="was read up to 0, but begins at"):
+        forecast.settle()
+    with forecast.store.begin() as cursor:
+        for shard in range(SHARDS):
+            begin = forecast.bus.log(TopicPartition(LIFECYCLE.name, shard)).begin
+            cursor.execute("UPDATE position SET next = ? WHERE topic = ? AND part = ?", (begin, LIFECYCLE.name, shard))
+
+
+@pytest.mark.parametrize(
+    ("loss", "mend"),
+    [
+        (made_again, positions_deleted),
+        (restored, positions_deleted),
+        (lost_its_tail, positions_deleted),
+        (begins_late, set_to_the_begin),
+    ],
+)
+def test_the_view_is_kept_and_goes_on(
+    forecast: Forecast, loss: Callable[[Forecast], None], mend: Callable[[Forecast], None]
+) -> None:
     sell(forecast, 100, JAN)
     forecast.settle()
     before = forecast.dump()
@@ -48,7 +74,7 @@ def test_the_view_is_kept_and_goes_on(forecast: Forecast, loss: Callable[[Foreca
     forecast.crash()
     with pytest.raises(PositionLost, match=r"recover\.md"):
         forecast.settle()
-    forget(forecast.store.begin, LIFECYCLE.name)
+    mend(forecast)
     forecast.crash()
     forecast.settle()
     assert forecast.dump() == before

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from events.bus import PositionLost
+from events.bus.database import open_database
 from events.facts import LeadCreated, LeadUpdated
 from handoff.backups import restoring
 from handoff.backups.making import make
@@ -25,8 +26,10 @@ from handoff.errors import CommandError
 from handoff.settings import SERVICES
 from handoff.stack.folder import OWNER, claim
 from services.forecast.store import Store as ForecastStore
+from services.lifecycle.store import Store
 from services.routing.store import Store as RoutingStore
 from tests.lifecycle.harness import SHARDS, Lifecycle
+from tests.postgres import PASSWORD, PostgresServer
 
 Run = Callable[..., Any]
 
@@ -149,13 +152,83 @@ def test_a_file_that_was_copied_by_hand_is_declared(handoff: Run, lifecycle: Lif
     with pytest.raises(PositionLost, match="run `handoff restored lifecycle`"):
         lifecycle.loop.turn()
     stop(lifecycle)
-    assert handoff("restored", "lifecycle").code == 0
+    done = handoff("restored", "lifecycle")
+    assert done.code == 0
+    assert f"{data_dir / 'lifecycle.sqlite'}, {SHARDS} shards" in done.out
     lifecycle.crash()
     lifecycle.settle()
     for other in ("routing", "forecast"):
         ended = handoff("restored", other)
         assert (ended.code, "needs nothing" in ended.err) == (2, True)
     assert "'desk' is no service" in handoff("restored", "desk").err
+
+
+def test_a_database_of_another_number_of_shards_or_of_none_is_not_declared(
+    handoff: Run, lifecycle: Lifecycle, data_dir: Path, tmp_path: Path
+) -> None:
+    file = data_dir / "lifecycle.sqlite"
+    stop(lifecycle)
+    tables = rows(file, "SELECT name FROM sqlite_master")
+    for partitions in (SHARDS - 1, SHARDS + 1):
+        ended = handoff("restored", "lifecycle", "--partitions", str(partitions))
+        assert (ended.code, ended.out) == (2, "")
+        assert f"{file} has {SHARDS} shards, and HANDOFF_PARTITIONS is {partitions}: set it to what it was" in ended.err
+    assert rows(file, "SELECT name FROM sqlite_master") == tables
+    assert rows(file, "SELECT * FROM restored") == []
+    other = tmp_path / "other"
+    other.mkdir()
+    nothing = f"there is no database of lifecycle in {other / 'lifecycle.sqlite'}: set HANDOFF_DATABASE and HANDOFF_DATA_DIR"
+    for empty_file in (False, True):
+        if empty_file:
+            (other / "lifecycle.sqlite").touch()
+        ended = handoff("restored", "lifecycle", "--data-dir", str(other), "--without-the-past")
+        assert (ended.code, ended.out) == (2, "")
+        assert nothing in ended.err
+    assert "there is no database" in handoff("restored", "lifecycle", "--data-dir", str(tmp_path / "nowhere")).err
+
+
+def test_what_an_empty_database_takes_back_is_said_before(handoff: Run, data_dir: Path) -> None:
+    assert "are taken back from them" in " ".join(handoff("restored", "--help").out.replace("│", " ").split())
+    Store(data_dir / "lifecycle.sqlite", SHARDS, code_version="test").close()
+    done = handoff("restored", "lifecycle")
+    assert f"{data_dir / 'lifecycle.sqlite'}, {SHARDS} shards: nothing is stored there" in done.out
+    assert "Where the beginning of an input is gone, it stops instead" in done.out
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM restored_empty") == [(SHARDS,)]
+    done = handoff("restored", "lifecycle", "--without-the-past")
+    assert "statuses, deals and hand-offs that consumers know by facts that are gone are taken back from them" in done.out
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM restored_empty") == [(0,)]
+    said = json.loads(handoff("restored", "lifecycle", "--without-the-past", "--json").out)
+    assert said == {
+        "service": "lifecycle",
+        "database": str(data_dir / "lifecycle.sqlite"),
+        "shards": SHARDS,
+        "empty": True,
+        "without_the_past": True,
+    }
+
+
+def test_the_backup_of_an_empty_database_is_an_empty_one(handoff: Run, data_dir: Path, tmp_path: Path) -> None:
+    Store(data_dir / "lifecycle.sqlite", SHARDS, code_version="test").close()
+    assert handoff("backup", str(tmp_path / "copy")).code == 0
+    assert handoff("restore", str(tmp_path / "copy"), "--replace").code == 0
+    assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM restored_empty") == [(SHARDS,)]
+
+
+@pytest.mark.postgres
+def test_on_postgresql_the_database_is_named_without_its_password(
+    handoff: Run, data_dir: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.database()
+    monkeypatch.setenv("HANDOFF_DATABASE", url)
+    ended = handoff("restored", "lifecycle")
+    assert (ended.code, "there is no database of lifecycle in postgresql://" in ended.err) == (2, True)
+    store = Store(open_database(url, "", schema="lifecycle"), SHARDS, code_version="test")
+    store.close()
+    done = handoff("restored", "lifecycle")
+    assert (done.code, url.rpartition("/")[2] in done.out) == (0, True), done.err
+    assert PASSWORD not in ended.err + done.out
+    assert "has 4 shards" in handoff("restored", "lifecycle", "--partitions", "12").err
+    postgres.drop(url)
 
 
 def test_one_service_alone_is_restored(handoff: Run, lifecycle: Lifecycle, data_dir: Path, tmp_path: Path) -> None:
@@ -222,8 +295,9 @@ def test_a_copy_that_is_taken_away_before_it_is_finished_is_never_put_back(
     with pytest.raises(CommandError, match="nothing was changed"):
         restore(copy, found, data_dir, ["lifecycle"], SHARDS, aside="replaced")
     monkeypatch.setattr(shutil, "copyfile", lambda source, target: target.touch())
-    with pytest.raises(CommandError, match=r"lifecycle\.sqlite\.restoring is not what was copied.*nothing was changed"):
-        restore(copy, found, data_dir, ["lifecycle"], SHARDS, aside="replaced")
+    for service, why in (("lifecycle", "no such table"), ("routing", r"routing\.sqlite\.restoring is not what was copied")):
+        with pytest.raises(CommandError, match=f"{why}.*nothing was changed"):
+            restore(copy, found, data_dir, [service], SHARDS, aside="replaced")
     assert rows(data_dir / "lifecycle.sqlite", "SELECT count(*) FROM customer") == [(10,)]
 
 

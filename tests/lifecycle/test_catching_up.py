@@ -8,17 +8,29 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import json
 
+from events.assignments import LeadAssigned
 from events.bus import PositionLost
 from events.bus.memory import drain
-from events.facts import LeadCreated, LeadUpdated, OpportunityCreated, OpportunityUpdated, OrderPlaced, OwnerSet, StatusReverted
+from events.facts import (
+    LeadCreated,
+    LeadUpdated,
+    OpportunityCreated,
+    OpportunityUpdated,
+    OpportunityWon,
+    OrderPlaced,
+    OwnerSet,
+    StatusReverted,
+)
 from events.published import CommandRefused, RecordChanged, StatusChanged
 from events.record import TopicPartition
-from events.topics import LIFECYCLE
+from events.topics import LIFECYCLE, LIFECYCLE_INPUTS
 from events.values import Money, Price
 from services.lifecycle import catching_up, restorations
 from services.lifecycle.domain.record import Accepted, Record
 from services.lifecycle.domain.restated import Heard, restated
+from services.lifecycle.shards import table_of
 from tests import sqlite_files
 from tests.lifecycle.harness import SHARDS, Lifecycle
 from tests.lifecycle.test_exactly_once import as_consumed, as_folded, check, play, steps
@@ -41,10 +53,10 @@ def restore(lifecycle: Lifecycle, copy: Path) -> None:
     lifecycle.crash()
 
 
-def declare(lifecycle: Lifecycle) -> None:
+def declare(lifecycle: Lifecycle, *, without_the_past: bool = False) -> None:
     """The operator says that the database is meant."""
     with lifecycle.store.database.begin() as cursor:
-        restorations.declare(cursor, range(SHARDS))
+        restorations.declare(cursor, range(SHARDS), without_the_past=without_the_past)
 
 
 def created(lifecycle: Lifecycle, customer: str, minute: int = 0, **more: Any) -> None:
@@ -129,7 +141,7 @@ def test_what_never_comes_again_keeps_its_numbers_for_when_it_does(lifecycle: Li
     place = TopicPartition("crm.lead.v1", lifecycle.store.home("lost"))
     lifecycle.bus.log(place).truncate(lifecycle.bus.log(place).end)
     restore(lifecycle, copy)
-    declare(lifecycle)
+    declare(lifecycle, without_the_past=True)
     lifecycle.settle()
     assert len(lifecycle.published()) == 1
     lifecycle.crash()
@@ -155,11 +167,120 @@ def test_what_consumers_heard_of_facts_that_are_gone_is_taken_back(lifecycle: Li
     assert set(as_consumed(lifecycle, "acme")[1]) == {"opportunity:gone", "opportunity:kept"}
     lifecycle.bus.log(kept.place).truncate(kept.offset)
     restore(lifecycle, copy)
-    declare(lifecycle)
+    declare(lifecycle, without_the_past=True)
     lifecycle.settle()
     fold = lifecycle.store.load(lifecycle.store.home("acme"), ["acme"], lifecycle.policy)["acme"].fold
     assert as_consumed(lifecycle, "acme") == as_folded(fold)
     assert set(fold.images) == {"opportunity:kept"}
+
+
+def expire(lifecycle: Lifecycle) -> None:
+    """Nobody was there for longer than inputs are kept."""
+    for topic in LIFECYCLE_INPUTS:
+        for shard in range(SHARDS):
+            log = lifecycle.bus.log(TopicPartition(topic.name, shard))
+            if topic.retention is not None:
+                log.truncate(log.end)
+
+
+def forget_positions(lifecycle: Lifecycle) -> None:
+    """As the page says of a position behind the log's start."""
+    with lifecycle.store.database.begin() as cursor:
+        cursor.execute("DELETE FROM position")
+
+
+def sell(lifecycle: Lifecycle) -> None:
+    """A customer who was a lead, was given to Anna, and has bought."""
+    created(lifecycle, "acme")
+    data = OpportunityCreated(customer_id="acme", opportunity_id="o", amount=Price(amount=Decimal(5), currency="EUR"))
+    lifecycle.publish("crm.opportunity.created.v1", data, "2026-03-01T09:10:00Z")
+    given = LeadAssigned(customer_id="acme", assignment_id="acme/1/1", rep_id="anna")
+    lifecycle.publish("crm.lead.assigned.v1", given, "2026-03-01T09:20:00Z")
+    won = OpportunityWon(customer_id="acme", opportunity_id="o")
+    lifecycle.publish("crm.opportunity.won.v1", won, "2026-03-01T09:30:00Z")
+    lifecycle.settle()
+
+
+def test_an_empty_database_takes_nothing_back_from_consumers_unless_that_is_said(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    copy = backup(lifecycle, tmp_path)
+    sell(lifecycle)
+    known = as_consumed(lifecycle, "acme")
+    assert known[0][-1].name == "Closed Won"
+    expire(lifecycle)
+    restore(lifecycle, copy)
+    published = len(lifecycle.published())
+    expected = r"was empty when it was declared .*crm\.lead\.v1\[\d\] begins at 1.*\(1 customers\).*was lost without a backup"
+    for again in (declare, forget_positions, declare):  # whatever is tried, and however often
+        declare(lifecycle)
+        again(lifecycle)
+        with pytest.raises(PositionLost, match=expected):
+            lifecycle.settle()
+        lifecycle.crash()
+    assert len(lifecycle.published()) == published
+
+    declare(lifecycle, without_the_past=True)
+    lifecycle.settle()
+    statuses, deals = as_consumed(lifecycle, "acme")
+    assert ([state.name for state in statuses], deals) == (["New"], {})
+    for _ in range(SHARDS):
+        lifecycle.loop.turn()
+    with lifecycle.store.database.read() as cursor:
+        assert restorations.of(cursor, range(SHARDS)) == ({}, {})
+        assert not any(restorations.is_empty(cursor, shard) for shard in range(SHARDS))
+
+
+def test_an_empty_database_is_declared_in_vain_also_where_another_shard_has_caught_up(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    """The shard of `acme` has lost its inputs, that of another customer has not: a worker of its own takes that one in."""
+    copy = backup(lifecycle, tmp_path)
+    sell(lifecycle)
+    home = lifecycle.store.home("acme")
+    other = next(name for name in map(str, range(9)) if lifecycle.store.home(name) != home)
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    for topic in LIFECYCLE_INPUTS[:2]:
+        lifecycle.bus.log(TopicPartition(topic.name, home)).truncate(1)
+    with lifecycle.store.database.begin() as cursor:
+        data = LeadCreated(customer_id=other)
+        cursor.execute(
+            f"INSERT INTO {table_of(lifecycle.store.home(other))} (originator_id, originator_version, topic, state)"
+            " VALUES (?, 1, 'fact', ?)",
+            (other, json.encode(data)),
+        )
+    declare(lifecycle)
+    with pytest.raises(PositionLost, match="was empty when it was declared"):
+        lifecycle.settle()
+
+
+def test_a_backup_whose_inputs_have_lost_what_it_has_is_as_good_as_any(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    sell(lifecycle)
+    known = as_consumed(lifecycle, "acme")
+    copy = backup(lifecycle, tmp_path)
+    expire(lifecycle)
+    for number in range(20):  # of every shard: those that had nothing when the backup was made, too
+        created(lifecycle, f"c{number}")
+    lifecycle.settle()
+    published = {fact.customer_id: fact.data.version for fact in lifecycle.published()}
+    for step in (None, forget_positions):
+        restore(lifecycle, copy)
+        declare(lifecycle)
+        if step is not None:
+            step(lifecycle)
+        lifecycle.settle()
+        anew = {fact.customer_id for fact in lifecycle.published() if fact.data.version > published[fact.customer_id]}
+        assert anew >= {f"c{number}" for number in range(20)}
+        assert as_consumed(lifecycle, "acme")[1] == known[1]
+        assert as_consumed(lifecycle, "acme")[0][-1].name == "Closed Won"
+
+
+def test_a_new_installation_begins_with_whatever_the_inputs_have(lifecycle: Lifecycle) -> None:
+    created(lifecycle, "before")
+    expire(lifecycle)
+    for number in range(3):  # and starts again, also where nothing has come since
+        lifecycle.settle()
+        lifecycle.crash()
+        created(lifecycle, f"c{number}")
+    lifecycle.settle()
+    assert {fact.customer_id for fact in lifecycle.published()} == {"c0", "c1", "c2"}
 
 
 def test_it_goes_on_where_it_was_when_it_is_killed_while_it_catches_up(lifecycle: Lifecycle, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
+from events.assignments import LeadAssigned
 from events.bus import PositionLost
 from events.bus.letters.selection import letters_of
 from events.facts import LeadCreated
-from events.record import Message
+from events.record import Message, TopicPartition
 from events.topics import ASSIGNMENT, LIFECYCLE, STATUS_TABLE
 from services.lifecycle.customers import Selection
 from tests.lifecycle.harness import SHARDS, Lifecycle
@@ -87,6 +88,40 @@ def test_records_of_a_topic_that_was_made_again_are_taken_in_where_others_were(l
         letters = letters_of(cursor, record.place, record.offset)
     assert len(letters) == 2
     assert {line.customer_id for line in lifecycle.store.listed(Selection(), limit=9)} == {"acme", "beta", "gamma", "delta"}
+
+
+def truncate(lifecycle: Lifecycle, topic: str) -> None:
+    """All that a topic has is gone."""
+    for shard in range(SHARDS):
+        log = lifecycle.bus.log(TopicPartition(topic, shard))
+        log.truncate(log.end)
+
+
+def test_what_came_and_expired_in_a_log_that_had_nothing_is_lost_and_told(lifecycle: Lifecycle) -> None:
+    lifecycle.settle()
+    lifecycle.crash()
+    lifecycle.publish(CREATED, created("acme"), DAY)
+    truncate(lifecycle, LEADS)
+    for _ in range(2):
+        with pytest.raises(PositionLost, match=r"crm.lead.v1\[\d\] was read up to 0, but begins at 1 now: 1 offsets were deleted"):
+            lifecycle.settle()
+        lifecycle.crash()
+    begin_anew(lifecycle)
+    lifecycle.publish(CREATED, created("beta"), DAY)
+    for _ in range(2):
+        lifecycle.settle()
+        lifecycle.crash()
+    assert {line.customer_id for line in lifecycle.store.listed(Selection(), limit=9)} == {"beta"}
+
+
+@pytest.mark.parametrize("topic", ["crm.assignment.v1", "crm.lifecycle.v1"])
+def test_of_a_topic_that_is_kept_for_ever_a_new_database_needs_all(lifecycle: Lifecycle, topic: str) -> None:
+    given = LeadAssigned(customer_id="acme", assignment_id="a", rep_id="ann")
+    message = lifecycle.message("crm.lead.assigned.v1", given, DAY)
+    lifecycle.bus.append(replace(message, topic=topic))
+    truncate(lifecycle, topic)
+    with pytest.raises(PositionLost, match=rf"{topic}\[\d\] was read up to 0, but begins at 1 now"):
+        lifecycle.settle()
 
 
 def made_again(lifecycle: Lifecycle) -> None:

@@ -13,10 +13,11 @@ from events.codec import Fact, decode
 from events.facts import LeadCreated, LeadQualified, OpportunityCreated, OwnerSet, StatusSet
 from events.record import Message
 from events.values import Price, parse_instant
+from services.lifecycle import restorations
 from services.lifecycle.api import create_app
 from services.lifecycle.mass.api import KEPT_MAX, Resources
 from services.lifecycle.mass.batches import Batches
-from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Behind, Runner, pause_seconds
+from services.lifecycle.mass.runner import PAUSE_SECONDS_MAX, SOURCE, Behind, Restored, Runner, pause_seconds
 from tests.lifecycle.domain.histories import TABLES
 from tests.lifecycle.harness import Lifecycle, process_of
 from tests.lifecycle.test_late_tables import broken
@@ -377,6 +378,25 @@ def test_records_that_follow_a_table_which_is_not_read_yet_are_waited_for(desk: 
     desk.work()
     (batch,) = desk.http.get("/v1/mass-changes").json()["mass_changes"]
     assert (batch["state"], batch["trouble"]) == ("previewed", None)
+
+
+def test_a_batch_waits_until_a_restored_database_has_caught_up(desk: Desk) -> None:
+    batch = desk.preview({"command": "set-owner", "rep_id": "bob"})
+    desk.http.post(f"/v1/mass-changes/{batch['id']}/apply")
+    lifecycle = desk.lifecycle
+    with lifecycle.store.database.begin() as cursor:
+        restorations.declare(cursor, range(lifecycle.store.shards))
+    with pytest.raises(Restored, match="has not caught up yet"):
+        desk.runner.step()
+    assert desk.written == []
+    lifecycle.crash()
+    lifecycle.settle()
+    for _ in range(lifecycle.store.shards):
+        lifecycle.loop.turn()
+    desk.restart()
+    desk.work()
+    assert desk.get(batch["id"])["state"] == "applied"
+    assert len(desk.written) == 3
 
 
 def test_a_preview_that_nobody_applies_is_not_kept_for_ever(desk: Desk) -> None:

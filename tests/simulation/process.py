@@ -115,6 +115,9 @@ class BorderDatabase:
     def events(self, table: str) -> EventTable:
         return BorderEvents(self._database.events(table), self._border)
 
+    def tables(self) -> Collection[str]:
+        return self._database.tables()
+
     def close(self) -> None:
         self._database.close()
 

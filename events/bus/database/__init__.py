@@ -4,7 +4,7 @@ In goes the setting ``HANDOFF_DATABASE``, out comes a :class:`Database`: transac
 SQLite has it; what PostgreSQL calls differently is put into its words in one file (``postgres.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
@@ -72,6 +72,9 @@ class Database(Protocol):
 
     def events(self, table: str) -> EventTable:
         """A table of events, made where it does not exist. To be called within ``prepare``."""
+
+    def tables(self) -> Collection[str]:
+        """The names of all tables that there are. Raises ``CannotOpen`` where the database cannot be used."""
 
     def close(self) -> None:
         """Let go of files and connections."""

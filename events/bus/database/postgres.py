@@ -6,7 +6,7 @@ and its locks, after a while. A connection that is lost is an ``OperationalError
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import unwrap
@@ -173,6 +173,14 @@ class Postgres:
         """
         with self.prepare(), self._connections.get_connection() as connection, connection.transaction():
             return grant(connection, self._schema, writer, reader)
+
+    def tables(self) -> Collection[str]:
+        try:
+            with self.read() as cursor:
+                cursor.execute("SELECT CAST(tablename AS text) FROM pg_tables WHERE schemaname = ?", (self._schema,))
+                return [name for (name,) in cursor.fetchall()]
+        except (psycopg.Error, PersistenceError) as error:
+            raise CannotOpen(f"{self._connections.told(error)} (HANDOFF_DATABASE)") from error
 
     def close(self) -> None:
         self._connections.close()

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -128,6 +128,11 @@ class SQLite:
         recorder = SQLiteEvents(self._datastore, events_table_name=table)
         recorder.create_table()
         return recorder
+
+    def tables(self) -> Collection[str]:
+        with self.prepare(), self.read() as cursor:
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return [name for (name,) in cursor.fetchall()]
 
     def close(self) -> None:
         self._datastore.close()

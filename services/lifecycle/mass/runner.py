@@ -18,6 +18,7 @@ from events.codec import Fact, encode
 from events.facts import FactRef
 from events.record import Message
 from events.topics import COMMAND, LEAD, STATUS_TABLE
+from services.lifecycle import restorations
 from services.lifecycle.criteria import Criteria
 from services.lifecycle.customers import Selection
 from services.lifecycle.domain.record import Record
@@ -43,7 +44,11 @@ class Behind(Exception):  # noqa: N818 - the name says what is the case
     """A record follows a version of the status table that was not read here yet: at a start, or where another worker was faster."""
 
 
-NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full, Behind)
+class Restored(Exception):  # noqa: N818 - the same
+    """The database was put back, and has not caught up: records are not what they were, and a batch may be over by now."""
+
+
+NOT_NOW: Final[tuple[type[Exception], ...]] = (*TRANSIENT, Full, Behind, Restored)
 """What passes. Anything else is a bug, which is tried again as well, and told, until it is mended or the batch is given up."""
 
 
@@ -116,6 +121,7 @@ class Runner:
         batch = next((each for each in self._batches.working() if each.id not in self._put_off), None)
         if batch is None:
             return False
+        self._check_caught_up()
         try:
             self._apply(batch) if batch.state == "applying" else self._preview(batch)
         except NOT_NOW:
@@ -127,6 +133,11 @@ class Runner:
         else:
             self._bugs.pop(batch.id, None)
         return True
+
+    def _check_caught_up(self) -> None:
+        with self._store.database.read() as cursor:
+            if restorations.under_way(cursor):
+                raise Restored("lifecycle's database was restored, and has not caught up yet")
 
     def try_again(self) -> None:
         """Let the next steps be those of batches that have met a bug, too."""
