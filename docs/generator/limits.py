@@ -177,6 +177,7 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
     "Transactions and turns": (
         Limit("records of a poll", "events.bus.loop:RECORDS_MAX", count, "the next poll takes them"),
         Limit("the same in routing", "services.routing.feed:RECORDS_MAX", count, "the next turn takes them"),
+        Limit("records that routing has read and not taken in", "services.routing.floor:UNDONE_MAX", count, "it reads no further"),
         Limit(
             "stored events read for one transaction of lifecycle",
             "services.lifecycle.portions:EVENTS_MAX",

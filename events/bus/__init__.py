@@ -65,7 +65,8 @@ class Reader(Protocol):
     def read(self, place: TopicPartition, offset: int, records: int) -> tuple[Sequence[Record], int]:
         """Up to so many records of a log from an offset on, and the offset to go on from (markers and gaps are passed over).
 
-        Fast where it goes on from there; nothing, and the same offset, where nothing more came within a moment.
+        Fast where it goes on from there; nothing, and the same offset, where nothing more came within a moment. Raises
+        ``PositionLost`` where the log does not reach from the offset on.
         """
 
     def close(self) -> None:

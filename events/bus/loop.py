@@ -192,7 +192,7 @@ class Loop:
         if self._consumer is None:
             self._consumer = self._bus.consumer(self._group, self._topics, self._assigned, self._revoked, self._instance)
         if self._joined:
-            self._layout.look()
+            self._layout.look(self._consumer.positions)
         took = self._take_in(self._consumer)
         self._busy = self._beside is not None and self._joined and self._beside(self._consumer.positions())
         sent = self._relay.pump()
@@ -279,7 +279,7 @@ class Loop:
     # ------------------------------------------------------------------------------- rebalance, failure
 
     def _assigned(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._layout.check()
+        self._layout.check(places)
         positions = self._worker.claim(places)
         self._relay.forget()
         self._snapshot = replace(self._snapshot, positions=positions)

@@ -31,13 +31,13 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
     async def match(stream: Any) -> None:
         """What lifecycle says, to be matched against the rules."""
         async for event in stream.noack().events():
-            await matching.put(record_of(event.message), event.ack, app)
+            await matching.put(record_of(event.message), event.ack)
 
     @app.agent(app.topic(REQUEST.name, **_BYTES), name="desk")  # type: ignore[untyped-decorator]
     async def desk(stream: Any) -> None:
         """Requests, to be decided one after the other."""
         async for event in stream.noack().events():
-            await desking.put(record_of(event.message), event.ack, app)
+            await desking.put(record_of(event.message), event.ack)
 
     @app.task  # type: ignore[untyped-decorator]
     async def work_on_matches() -> None:
@@ -60,6 +60,6 @@ def topology(floor: Floor, reference: Reference, *, servers: str, instance: str 
     async def look_ahead() -> None:
         """Ends of logs that hold no record."""
         for lane in floor.lanes.values():
-            await lane.look_ahead(app)
+            await lane.look_ahead(app.position)
 
     return app

@@ -8,12 +8,13 @@ its consumer, which is a :class:`Feed`.
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from events.bus import Assigned, Bus, Producer, Reader, Revoked
+from events.bus import Assigned, Bus, PositionLost, Producer, Reader, Revoked
 from events.bus.claims import starts
 from events.bus.database import TRANSIENT
 from events.bus.loop import Loop
+from events.bus.refusal import refused
 from events.bus.worker import Worker
 from events.record import Record, TopicPartition
 
@@ -21,61 +22,76 @@ RECORDS_MAX: Final = 2000
 """Most records in one transaction."""
 
 
+class _Arrival(NamedTuple):
+    """Faust has come to an offset of a log; with the record there, if it has handed one over."""
+
+    place: TopicPartition
+    offset: int
+    record: Record | None
+
+
 class Feed:
     """A consumer whose records somebody else has read (``events.bus.Consumer``).
 
-    Only what follows is taken in. Faust throws away what it had read when partitions are assigned anew, but not all at once: a
-    record from before could come first, and those between it and our position would never be read again. A record that does not
-    follow is therefore not believed, but read again: what comes then is all that there is (logs have gaps, where transactions end).
+    What Faust hands over is in order, but it may have left something out: it throws away what it had read when partitions are
+    assigned anew, but not all at once, so that a record from before may come first, and those between it and our position never.
+    So where a record does not follow, the log itself is asked what lies before it, by a reader that passes over the ends of
+    transactions. What comes both ways is taken in once.
     """
 
-    def __init__(self, assigned: Assigned, revoked: Revoked) -> None:
+    def __init__(self, assigned: Assigned, revoked: Revoked, reader: Reader) -> None:
         self.claim: Final = assigned
         self.release: Final = revoked
         self.patience = 0.0
         """How long the loop would wait for records now, in seconds."""
-        self._waiting: deque[Record] = deque()
+        self._reader = reader
+        self._waiting: deque[_Arrival] = deque()
         self._following: dict[TopicPartition, int] = {}
-        self._suspects: dict[TopicPartition, int] = {}
+        """After what was handed over."""
         self._positions: dict[TopicPartition, int] = {}
+        """After what was taken in."""
 
     @property
     def waiting(self) -> int:
-        """How many records are not yet taken in."""
+        """How many records are not yet taken in, not counting those that Faust has left out."""
         return len(self._waiting)
 
     def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Take in records of these partitions and no others, from these offsets on."""
         self._waiting.clear()
-        self._suspects.clear()
         self._following = dict(offsets)
         self._positions = dict(offsets)
 
-    def put(self, record: Record) -> int | None:
-        """Take in a record, if it follows. The answer is the offset to read on from, where something may be missing before it."""
-        following = self._following.get(record.place)
-        if following is None or record.offset < following:
-            return None
-        suspect = self._suspects.get(record.place)
-        if record.offset in (following, suspect):
-            self._suspects.pop(record.place, None)
+    def put(self, record: Record) -> None:
+        """Take in a record, unless it is not ours, or there was one further on: then the log is read up to that one anyway."""
+        if record.offset >= self._following.get(record.place, record.offset + 1):
+            self._waiting.append(_Arrival(record.place, record.offset, record))
             self._following[record.place] = record.offset + 1
-            self._waiting.append(record)
-            return None
-        if suspect is not None and suspect < record.offset:
-            return None  # comes again, after the suspect
-        self._suspects[record.place] = record.offset
-        return following
 
-    def pass_over(self, place: TopicPartition, offset: int) -> None:
-        """There is nothing more before this offset, though nothing was read there: the end of a transaction, say."""
-        if not self._waiting and place in self._following:
-            self._following[place] = self._positions[place] = max(offset, self._following[place])
+    def expect(self, place: TopicPartition, offset: int) -> None:
+        """Faust has come to this offset and handed nothing over: see whether anything lies before it."""
+        if offset > self._following.get(place, offset):
+            self._waiting.append(_Arrival(place, offset, None))
+            self._following[place] = offset
 
     def poll(self, seconds: float, records: int) -> Sequence[Record]:
+        """What is there. Where something was left out, what the log has instead: this asks the broker, and may wait for it."""
         self.patience = seconds
-        batch = [self._waiting.popleft() for _ in range(min(records, len(self._waiting)))]
-        self._positions.update((record.place, record.offset + 1) for record in batch)
+        batch: list[Record] = []
+        while self._waiting and len(batch) < records:
+            place, offset, record = self._waiting[0]
+            position = self._positions[place]
+            if position < offset:
+                if batch:
+                    break
+                found, self._positions[place] = self._reader.read(place, position, records)
+                if found or self._positions[place] == position:
+                    return found
+                continue
+            self._waiting.popleft()
+            if record is not None and position == offset:
+                batch.append(record)
+                self._positions[place] = offset + 1
         return batch
 
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -83,6 +99,7 @@ class Feed:
 
     def close(self) -> None:
         self.begin({})
+        self._reader.close()
 
 
 class FedBus:
@@ -95,7 +112,7 @@ class FedBus:
     def consumer(
         self, group: str, topics: Sequence[str], assigned: Assigned, revoked: Revoked, instance: str | None = None
     ) -> Feed:
-        self.feed = Feed(assigned, revoked)
+        self.feed = Feed(assigned, revoked, self._bus.reader())
         return self.feed
 
     def producer(self) -> Producer:
@@ -154,6 +171,10 @@ class Hop:
         self._owned = [place for place in places if place.topic == self.topic]
         claimed = self.feed.claim(self._owned)
         return starts(claimed, self._bus.begin_offsets(self._owned), self._bus.end_offsets(self._owned))
+
+    def refused(self, offsets: Mapping[TopicPartition, int]) -> PositionLost:
+        """What is to be raised where the broker does not let anybody read on from these offsets (see ``events.bus.refusal``)."""
+        return refused(offsets, self._bus.begin_offsets(offsets), self._bus.end_offsets(offsets))
 
     def release(self) -> None:
         """Let go of all that was claimed."""

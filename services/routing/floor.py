@@ -2,30 +2,23 @@
 
 So a record that comes alone is decided at once, and many that come together share a transaction. What blocks runs in a
 thread; a lock per hop keeps it from running twice, and makes a rebalance wait for what runs. Knows nothing of Faust but that it
-reads, can be asked how far it is, and can be told to read from elsewhere.
+hands records over, can be asked how far it is, and may be told that it cannot read on.
 """
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, Protocol
+from typing import Final
 
 from events.record import Record, TopicPartition
 from services.routing.feed import RECORDS_MAX, Hop
 
-log = logging.getLogger(__name__)
+UNDONE_MAX: Final = 2 * RECORDS_MAX
+"""Most records that were handed over and are not done: what is taken in now, and what waits meanwhile."""
 
-
-class Reader(Protocol):
-    """Whoever reads the logs."""
-
-    async def position(self, place: TopicPartition) -> int | None:
-        """The offset that is read next; None where the partition is not ours any more."""
-
-    async def read_from(self, place: TopicPartition, offset: int) -> None:
-        """Read on from there."""
+Position = Callable[[TopicPartition], Awaitable[int | None]]
+"""The offset that Faust reads next; None where the partition is not ours any more."""
 
 
 class Lane:
@@ -39,15 +32,12 @@ class Lane:
         self._undone: deque[tuple[Record, Callable[[], object]]] = deque()
         self._ahead: Mapping[TopicPartition, tuple[int, int]] = {}
 
-    async def put(self, record: Record, done: Callable[[], object], reader: Reader) -> None:
+    async def put(self, record: Record, done: Callable[[], object]) -> None:
         """Hand a record over, to be told when it is done; waits while there are too many."""
-        again_from = self.hop.feed.put(record)
-        if again_from is not None:
-            log.info("%s[%d] is read again from %d", record.topic, record.partition, again_from)
-            await reader.read_from(record.place, again_from)
+        self.hop.feed.put(record)
         self._undone.append((record, done))
         self._come.set()
-        while self.hop.feed.waiting >= RECORDS_MAX:
+        while self.hop.feed.waiting >= RECORDS_MAX or len(self._undone) >= UNDONE_MAX:
             self._room.clear()
             await self._room.wait()
 
@@ -58,25 +48,33 @@ class Lane:
         self._come.clear()
         async with self.lock:
             pause = await asyncio.to_thread(self.hop.loop.turn)
-        self._room.set()
         self._tell()
+        self._room.set()
         await asyncio.sleep(pause)
         if self.hop.feed.waiting:
             self._come.set()
 
-    async def look_ahead(self, reader: Reader) -> None:
-        """Pass over what never comes: where the client has been further than the last record for a while, nothing lies between."""
+    async def look_ahead(self, position: Position) -> None:
+        """Where Faust has been further than the last record for a while, see whether anything lies between."""
         feed = self.hop.feed
         ahead = {}
         if not feed.waiting and not self.lock.locked():
             for place, following in feed.positions().items():
-                position = await reader.position(place)
-                if position is not None and position > following:
-                    ahead[place] = (following, position)
-        for place, (following, position) in ahead.items():
-            if self._ahead.get(place) == (following, position):
-                feed.pass_over(place, position)
+                reached = await position(place)
+                if reached is not None and reached > following:
+                    ahead[place] = (following, reached)
+        for place, (following, reached) in ahead.items():
+            if self._ahead.get(place) == (following, reached):
+                feed.expect(place, reached)
+                self._come.set()
         self._ahead = ahead
+
+    async def refused(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The broker does not let Faust read on from these offsets. Raises ``PositionLost``, where they are those of this hop."""
+        positions = self.hop.feed.positions()
+        ours = {place: offset for place, offset in offsets.items() if offset >= positions.get(place, offset + 1)}
+        if ours:
+            raise await asyncio.to_thread(self.hop.refused, ours)
 
     def _tell(self) -> None:
         """Tell Faust what is done; it tells Kafka, for lag tools."""
@@ -112,6 +110,11 @@ class Floor:
             for lane in self.lanes.values():
                 lane.hop.feed.begin({})
                 await asyncio.to_thread(lane.hop.release)
+
+    async def refused(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The broker does not let Faust read on from these offsets: raises ``PositionLost``, where they are ours."""
+        for lane in self.lanes.values():
+            await lane.refused(offsets)
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:

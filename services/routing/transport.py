@@ -6,6 +6,7 @@ only when they are in the database, a supervisor that crashes. Faust's own commi
 server, no leader topic.
 """
 
+import asyncio
 import logging
 import os
 import threading
@@ -18,7 +19,7 @@ import faust
 import mode
 import uvloop
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -85,6 +86,17 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> Any:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        """What was fetched. No position is made up where the log refuses the one we have, or Kafka knows none yet."""
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        except NoOffsetForPartitionError:
+            pass  # the database does, and says so in a moment
+        except OffsetOutOfRangeError as error:
+            (refused,) = error.args
+            await self.app.floor.refused({TopicPartition(*place): offset for place, offset in refused.items()})
+        return {}
+
     async def seek_to_committed(self) -> Mapping[Any, int]:
         offsets = {}
         for place in self.assignment():
@@ -94,13 +106,20 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
                 await self._seek(place, offset)
         return offsets
 
+    async def _seek(self, place: Any, offset: int) -> None:
+        """In the thread whose loop the client belongs to: uvloop minds, and asyncio would sleep on."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._sought(place, offset), self._thread.thread_loop))
+
+    async def _sought(self, place: Any, offset: int) -> None:
+        self._thread.seek(place, offset)
+
 
 class _Transport(driver.Transport):  # type: ignore[misc]
     Consumer = _Consumer
 
 
 class App(faust.App):  # type: ignore[misc]
-    """Faust as routing uses it, and the reader of its floor."""
+    """Faust as routing uses it."""
 
     logger = faust_log
 
@@ -110,7 +129,7 @@ class App(faust.App):  # type: ignore[misc]
             "routing",
             broker=[f"kafka://{server}" for server in servers.split(",")],
             consumer_group_instance_id=instance,
-            consumer_auto_offset_reset="earliest",
+            consumer_auto_offset_reset="none",
             agent_supervisor=mode.CrashingSupervisor,
             store="memory://",
             datadir=str(folder),
@@ -135,11 +154,6 @@ class App(faust.App):  # type: ignore[misc]
             position: int | None = await self.consumer.position(TP(*place))
             return position
         return None
-
-    async def read_from(self, place: TopicPartition, offset: int) -> None:
-        """Let the client read on from there, if the partition is still ours."""
-        with suppress(IllegalStateError):
-            await self.consumer.seek(TP(*place), offset)
 
     async def _revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         await self.floor.revoked()

@@ -1,6 +1,7 @@
 """The contract of a bus, on the memory twin and on a real Kafka: what passes on both is what services may rely on."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 
 import pytest
 
@@ -24,6 +25,21 @@ def values(records: Collection[Record]) -> list[int]:
 
 def places(topic: str, partitions: int) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in range(partitions)]
+
+
+def remade(bench: Bench, topic: str, eventually: Eventually) -> None:
+    """Delete a topic of one partition, and make it again."""
+    bench.delete(topic)
+
+    def gone() -> bool:
+        try:
+            bench.bus.partitions(topic)
+        except LookupError:
+            return True
+        return False
+
+    eventually(gone)
+    bench.create(topic, 1)
 
 
 # ------------------------------------------------------------------------------------------- reading and writing
@@ -445,17 +461,7 @@ def test_a_topic_that_is_made_again_is_another(bench: Bench, eventually: Eventua
     topic = bench.topic()
     before = bench.bus.identity(topic)
     assert bench.bus.identity(topic) == before
-    bench.delete(topic)
-
-    def gone() -> bool:
-        try:
-            bench.bus.partitions(topic)
-        except LookupError:
-            return True
-        return False
-
-    eventually(gone)
-    bench.create(topic, 1)
+    remade(bench, topic, eventually)
     after = bench.bus.identity(topic)
     assert after != before
     assert after.split("/")[0] == before.split("/")[0]
@@ -468,12 +474,74 @@ def test_a_topic_that_grows_is_told_from_one_that_is_as_it_was(bench: Bench, eve
     one, two = bench.topic(2), bench.topic()
     passed = [0.0]
     layout = Layout(bench.bus, {one: 2, two: 1}, lambda: passed[0])
-    layout.check()
+    layout.check(places(one, 2))
     bench.grow(one, 4)
-    layout.look()  # it has looked just now
+    layout.look(dict)  # it has looked just now
     passed[0] += LOOK_SECONDS
     with pytest.raises(PositionLost, match=rf"{one} has 4 partitions, and must have 2 \(HANDOFF_PARTITIONS.*make it anew"):
-        eventually(lambda: False, doing=layout.check)
+        eventually(lambda: False, doing=lambda: layout.look(dict))
+
+
+def test_a_topic_that_is_made_again_while_it_is_read_is_noticed(bench: Bench, eventually: Eventually) -> None:
+    place = TopicPartition(bench.topic(), 0)
+    bench.producer().send(numbered(place.topic, 10)).wait(10)
+    passed = [0.0]
+    layout = Layout(bench.bus, {}, lambda: passed[0])
+    layout.check([place])
+    remade(bench, place.topic, eventually)
+    layout.look(lambda: {place: 10})  # it has looked just now
+    passed[0] += LOOK_SECONDS
+    with pytest.raises(PositionLost, match=f"{place.topic} was .* when it was claimed, and is .* now: .* was made again while it"):
+        layout.look(lambda: {place: 10})
+
+
+def test_a_log_that_does_not_reach_to_its_position_any_more_is_noticed(bench: Bench) -> None:
+    place = TopicPartition(bench.topic(), 0)
+    bench.producer().send(numbered(place.topic, 10)).wait(10)
+    passed = [0.0]
+    layout = Layout(bench.bus, {}, lambda: passed[0])
+    layout.check([place])
+    passed[0] += LOOK_SECONDS
+    layout.look(lambda: {place: 10})
+    layout.look(lambda: {place: 11})  # it has looked just now
+    passed[0] += LOOK_SECONDS
+    with pytest.raises(PositionLost, match=r"was read up to 11, but ends at 10"):
+        layout.look(lambda: {place: 11})
+    bench.truncate(place, 6)
+    with pytest.raises(PositionLost, match=r"was read up to 5, but begins at 6 now"):
+        layout.look(lambda: {place: 5})
+
+
+# ------------------------------------------------------------------------------------------------------- readers
+
+
+def test_a_reader_passes_over_what_nobody_sees(bench: Bench) -> None:
+    topic = bench.topic()
+    place = TopicPartition(topic, 0)
+    bench.producer().send(numbered(topic, 5)).wait(10)
+    bench.transaction([Message(topic, b"k", b"5"), Message(topic, b"k", b"6")], outcome="commit")
+    bench.transaction([Message(topic, b"k", b"never")] * 3, outcome="abort")
+    with closing(bench.bus.reader()) as reader:
+        first, following = reader.read(place, 3, 3)
+        assert (values(first), following) == ([3, 4, 5], 6)
+        found = list(first)
+        while following < bench.bus.end_offsets([place])[place]:
+            records, following = reader.read(place, following, 100)
+            found += records
+        assert values(found) == [3, 4, 5, 6]
+        assert reader.read(place, following, 100) == ([], following)
+
+
+def test_a_reader_is_told_where_the_log_does_not_reach(bench: Bench) -> None:
+    place = TopicPartition(bench.topic(), 0)
+    bench.producer().send(numbered(place.topic, 10)).wait(10)
+    bench.truncate(place, 6)
+    with closing(bench.bus.reader()) as reader:
+        with pytest.raises(PositionLost, match=r"was read up to 5, but begins at 6 now"):
+            reader.read(place, 5, 10)
+        with pytest.raises(PositionLost, match=r"was read up to 11, but ends at 10"):
+            reader.read(place, 11, 10)
+        assert values(reader.read(place, 8, 10)[0]) == [8, 9]
 
 
 def test_a_reader_is_given_what_a_topic_has_grown_by(bench: Bench, reading: Reading, eventually: Eventually) -> None:

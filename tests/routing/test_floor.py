@@ -1,14 +1,18 @@
-"""The hops in an event loop, with a reader of the memory bus in Faust's place."""
+"""The hops in an event loop, with a client of the memory bus in Faust's place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec.structs import replace
 
+from events.bus import PositionLost
 from events.bus.ledger import Fenced
-from events.record import TopicPartition
+from events.record import Record, TopicPartition
 from events.topics import ASSIGNMENT, LIFECYCLE, REQUEST
+from services.routing import floor as floors
 from services.routing.feed import Hop
 from services.routing.floor import Floor, Lane
 from tests.routing.harness import SHARDS, Routing, lifecycle_message
@@ -17,8 +21,8 @@ from tests.routing.words import status_changed
 PLACES = [*(TopicPartition(LIFECYCLE.name, number) for number in range(SHARDS)), TopicPartition(REQUEST.name, 0)]
 
 
-class LogReader:
-    """Reads every partition from where it is told to, record by record."""
+class Client:
+    """Reads every partition from where it was assigned on, record by record."""
 
     def __init__(self, routing: Routing, floor: Floor) -> None:
         self.routing = routing
@@ -28,9 +32,6 @@ class LogReader:
 
     async def position(self, place: TopicPartition) -> int | None:
         return self.next.get(place)
-
-    async def read_from(self, place: TopicPartition, offset: int) -> None:
-        self.next[place] = offset
 
     async def assign(self) -> None:
         await self.floor.assigned(PLACES)
@@ -45,7 +46,7 @@ class LogReader:
 
     async def hand_over(self, place: TopicPartition, offset: int) -> None:
         ((record,), _) = self.routing.bus.log(place).read(offset, 1)
-        await self.floor.lanes[place.topic].put(record, lambda: self.done.append((place, offset)), self)
+        await self.floor.lanes[place.topic].put(record, lambda: self.done.append((place, offset)))
 
 
 @asynccontextmanager
@@ -72,19 +73,19 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def run(routing: Routing, story: Callable[[Floor, LogReader], Awaitable[None]]) -> None:
+def run(routing: Routing, story: Callable[[Floor, Client], Awaitable[None]]) -> None:
     async def told() -> None:
         floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name), Hop(routing.bus, routing.desk, REQUEST.name)])
-        reader = LogReader(routing, floor)
-        await reader.assign()
+        client = Client(routing, floor)
+        await client.assign()
         async with working(list(floor.lanes.values())):
-            await story(floor, reader)
+            await story(floor, client)
 
     asyncio.run(told())
 
 
-async def read_all(reader: LogReader) -> None:
-    while any([await reader.deliver(place) for place in PLACES]):
+async def read_all(client: Client) -> None:
+    while any([await client.deliver(place) for place in PLACES]):
         pass
 
 
@@ -96,11 +97,11 @@ def test_what_is_handed_over_is_decided_and_done(routing: Routing) -> None:
     for customer in "abcdefgh":
         routing.says(status_changed(customer, 1))
 
-    async def story(floor: Floor, reader: LogReader) -> None:
-        await read_all(reader)
+    async def story(floor: Floor, client: Client) -> None:
+        await read_all(client)
         await until(lambda: len(routing.requests()) == 8)
-        await read_all(reader)
-        await until(lambda: len(reader.done) == 16 and settled(floor))
+        await read_all(client)
+        await until(lambda: len(client.done) == 16 and settled(floor))
 
     run(routing, story)
     assert len(routing.bus.records(ASSIGNMENT.name)) == 8
@@ -114,10 +115,86 @@ def test_a_stray_record_makes_nobody_lose_what_was_before_it(routing: Routing) -
     last = routing.bus.log(place).end - 1
     assert last > 0
 
-    async def story(floor: Floor, reader: LogReader) -> None:
-        await reader.hand_over(place, last)
-        await read_all(reader)
+    async def story(floor: Floor, client: Client) -> None:
+        await client.hand_over(place, last)
+        await read_all(client)
         await until(lambda: len(routing.requests()) == 9)
+
+    run(routing, story)
+
+
+def test_a_hole_of_many_records_is_filled_and_what_waits_for_it_is_bounded(
+    routing: Routing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client reads on while the hole is read, and what it has is known by then: it must not pile up."""
+    monkeypatch.setattr(floors, "UNDONE_MAX", 20)
+    for number in range(100):
+        routing.bus.append(replace(lifecycle_message(status_changed(f"c{number}", 1)), partition=0))
+    lane_of, place = LIFECYCLE.name, PLACES[0]
+
+    async def story(floor: Floor, client: Client) -> None:
+        lane = floor.lanes[lane_of]
+        most = 0
+        await client.hand_over(place, 99)
+        while await client.deliver(place):
+            most = max(most, len(lane._undone))
+        await until(lambda: len(routing.requests()) == 100 and not lane._undone)
+        assert most <= 20
+        assert sorted(offset for where, offset in client.done if where == place) == sorted([*range(100), 99])
+
+    run(routing, story)
+
+
+def test_a_rebalance_waits_for_what_is_read_from_the_log(routing: Routing) -> None:
+    """What the log gives is taken in while the partition is ours, or not at all."""
+    for number in range(9):
+        routing.bus.append(replace(lifecycle_message(status_changed(f"c{number}", 1)), partition=0))
+    place, asked, answers = PLACES[0], threading.Event(), threading.Event()
+    reader = routing.bus.reader()
+
+    class Slow:
+        def read(self, place: TopicPartition, offset: int, records: int) -> tuple[Sequence[Record], int]:
+            asked.set()
+            assert answers.wait(10)
+            return reader.read(place, offset, records)
+
+        def close(self) -> None:
+            return
+
+    routing.bus.reader = Slow  # type: ignore[method-assign, assignment]
+
+    async def story(floor: Floor, client: Client) -> None:
+        await client.hand_over(place, 8)
+        await until(asked.is_set)
+        revoked = asyncio.create_task(floor.revoked())
+        await asyncio.sleep(0.1)
+        assert not revoked.done()
+        answers.set()
+        await revoked
+        assert len(routing.requests()) == 9
+        assert floor.lanes[LIFECYCLE.name].hop.feed.waiting == 0
+        await client.assign()
+        assert client.next[place] == 9
+
+    run(routing, story)
+
+
+def test_a_refused_position_is_lost_if_it_is_ours(routing: Routing) -> None:
+    place = PLACES[0]
+    for number in range(9):
+        routing.bus.append(replace(lifecycle_message(status_changed(f"c{number}", 1)), partition=0))
+
+    async def story(floor: Floor, client: Client) -> None:
+        await read_all(client)
+        await until(lambda: len(routing.requests()) == 9)
+        await floor.refused({place: 5})  # where Kafka would begin, before it is told where we do
+        with pytest.raises(PositionLost, match=r"was read up to 9, and was cut below that, though it has grown again since"):
+            await floor.refused({place: 9})
+        routing.bus.log(place).cut(4)
+        with pytest.raises(PositionLost, match=r"was read up to 9, but ends at 4"):
+            await floor.refused({place: 9})
+        await floor.revoked()
+        await floor.refused({place: 9})
 
     run(routing, story)
 
@@ -128,15 +205,15 @@ def test_an_end_without_records_is_reached(routing: Routing) -> None:
     place = PLACES[0]
     routing.bus.log(place).gap(3)
 
-    async def story(floor: Floor, reader: LogReader) -> None:
-        await read_all(reader)
+    async def story(floor: Floor, client: Client) -> None:
+        await read_all(client)
         await until(lambda: len(routing.requests()) == 1)
-        await read_all(reader)
+        await read_all(client)
         lane = floor.lanes[LIFECYCLE.name]
         await until(lambda: len(routing.bus.records(ASSIGNMENT.name)) == 1)
         assert not settled(floor)
         for _ in range(2):
-            await lane.look_ahead(reader)
+            await lane.look_ahead(client.position)
         await until(lambda: settled(floor))
 
     run(routing, story)
@@ -145,17 +222,17 @@ def test_an_end_without_records_is_reached(routing: Routing) -> None:
 def test_a_rebalance_waits_for_what_runs_and_then_nothing_is_ours(routing: Routing) -> None:
     routing.says(status_changed("a", 1))
 
-    async def story(floor: Floor, reader: LogReader) -> None:
+    async def story(floor: Floor, client: Client) -> None:
         await floor.revoked()
         for place in PLACES:
-            reader.next[place] = 0
-        await read_all(reader)
+            client.next[place] = 0
+        await read_all(client)
         lane = floor.lanes[LIFECYCLE.name]
         await lane.turn()
         assert lane.hop.feed.waiting == 0
         assert routing.requests() == []
-        await reader.assign()
-        await read_all(reader)
+        await client.assign()
+        await read_all(client)
         await until(lambda: len(routing.requests()) == 1)
 
     run(routing, story)
@@ -166,14 +243,14 @@ def test_when_another_took_over_the_task_ends_with_an_error(routing: Routing) ->
 
     async def story() -> None:
         floor = Floor([Hop(routing.bus, routing.match, LIFECYCLE.name)])
-        reader = LogReader(routing, floor)
-        await reader.assign()
+        client = Client(routing, floor)
+        await client.assign()
         match = routing.match
         routing.crash()
         routing.match.claim(PLACES[:SHARDS])
         assert match is not routing.match
         for place in PLACES[:SHARDS]:
-            await reader.deliver(place)
+            await client.deliver(place)
         with pytest.raises(Fenced):
             await floor.lanes[LIFECYCLE.name].turn()
 

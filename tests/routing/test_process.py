@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka import TopicPartition as Place
 
 from events.assignments import LeadAssigned, LeadUnassigned
 from events.bus import Producer
@@ -240,6 +241,26 @@ def test_a_day_in_its_life(process: Process, cluster: Cluster, eventually: Any) 
     assert "Traceback" not in process.log.read_text()
 
 
+def test_what_lies_around_ends_of_transactions_is_taken_in(process: Process, cluster: Cluster, eventually: Any) -> None:
+    """Where one ends, an offset is missing: before the first start in the middle of what is read at once, then as it comes."""
+
+    def more(begin: int) -> None:
+        cluster.says(*leads(begin, begin + 10))
+        cluster.transaction(leads(begin + 10, begin + 12), commit=True)
+        cluster.says(*leads(begin + 12, begin + 20))
+        cluster.transaction(leads(1000 + begin, 1005 + begin), commit=False)
+        cluster.says(*leads(begin + 20, begin + 30))
+
+    more(0)
+    process.start()
+    for customers in (30, 60, 90):
+        eventually(lambda customers=customers: len({fact.id for fact in cluster.assignments()}) == customers, seconds=60)
+        eventually(lambda: process.settled(0), seconds=20)
+        more(customers)
+    eventually(lambda: len({fact.id for fact in cluster.assignments()}) == 120, seconds=60)
+    exactly_once(cluster.assignments(), 120)
+
+
 def test_wrong_rules_at_the_very_first_start_end_it_with_their_place(process: Process, cluster: Cluster, eventually: Any) -> None:
     right = process.rules.read_text()
     process.rules.write_text("territories: []\ndefault: {rep: karol}\n")
@@ -300,6 +321,51 @@ def test_the_broker_goes_and_comes_back(process: Process, cluster: Cluster, brok
         again.says(*leads(50, 100))
         eventually(lambda: process.settled(300), seconds=90)
         exactly_once(again.assignments(), 100)
+
+
+@pytest.mark.parametrize("customers", [4, 40], ids=["fewer records", "more records"])
+def test_a_topic_made_again_while_it_is_read_ends_it_with_what_to_do(
+    process: Process, cluster: Cluster, broker: EmbeddedKafka, eventually: Any, customers: int
+) -> None:
+    """What is new would be taken for known. It is frozen meanwhile, so that Faust's client does not miss the topic."""
+    process.start()
+    cluster.says(*leads(0, 20))
+    eventually(lambda: process.settled(60), seconds=60)
+    process.signal(signal.SIGSTOP)
+    with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap, kafka_client=NetworkClient)) as admin:
+        admin.delete_topics([LIFECYCLE.name])
+    eventually(lambda: create_topics(broker.bootstrap, SHARDS) == [LIFECYCLE.name], seconds=9)
+    with closing(cluster.bus.producer()) as producer:
+        producer.send([lifecycle_message(message) for message in leads(20, 20 + customers)]).wait(30)
+    process.signal(signal.SIGCONT)
+    assert process.running is not None
+    code, said = process.running.wait(timeout=30), process.log.read_text()
+    assert code == 2, said
+    assert "recover.md" in said
+    assert "Traceback" not in said
+    assert process.start().wait(timeout=60) == 2
+    assert "was made again" in process.log.read_text()
+
+
+def test_a_log_that_is_cut_before_it_is_read_ends_it_with_what_to_do(
+    process: Process, cluster: Cluster, broker: EmbeddedKafka, eventually: Any
+) -> None:
+    process.start()
+    cluster.says(*leads(0, 20))
+    eventually(lambda: process.settled(60), seconds=60)
+    place = TopicPartition(LIFECYCLE.name, 0)
+    process.signal(signal.SIGSTOP)
+    time.sleep(2)  # what its client has asked for is answered by then, with nothing
+    cluster.says(*leads(20, 60))
+    with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap, kafka_client=NetworkClient)) as admin:
+        admin.delete_records({Place(*place): cluster.bus.end_offsets([place])[place]})
+    cluster.says(*leads(60, 80))
+    process.signal(signal.SIGCONT)
+    assert process.running is not None
+    code, said = process.running.wait(timeout=30), process.log.read_text()
+    assert code == 2, said
+    assert "offsets were deleted by retention before they were read" in said
+    assert "Traceback" not in said
 
 
 def broken_database(process: Process) -> None:

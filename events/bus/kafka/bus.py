@@ -57,7 +57,7 @@ class KafkaBus:
         return IdempotentProducer(self._cluster, self._bootstrap, self._settings)
 
     def reader(self) -> LogReader:
-        return LogReader(self._bootstrap, self._settings)
+        return LogReader(self._cluster, self._bootstrap, self._settings)
 
     def partitions(self, topic: str) -> int:
         return self._cluster.describe(topic).partitions

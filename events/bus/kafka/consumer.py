@@ -15,13 +15,14 @@ from typing import Any, Final
 from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka import TopicPartition as Place
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from events.bus import Assigned, BusError, Revoked
+from events.bus import Assigned, BusError, PositionLost, Revoked
 from events.bus.claims import starts
 from events.bus.kafka.clients import answers, connect
 from events.bus.kafka.cluster import Cluster
 from events.bus.kafka.rejoin import keep_finished_joins
+from events.bus.refusal import refused
 from events.record import Record, TopicPartition
 
 JOIN_SECONDS: Final = 0.05
@@ -29,6 +30,8 @@ JOIN_SECONDS: Final = 0.05
 LEARN_SECONDS: Final = 5.0
 LEARN_PAUSE_SECONDS: Final = 0.01
 CLOSE_MS: Final = 2_000
+REFUSALS: Final = (OffsetOutOfRangeError, LogTruncationError)
+"""The log does not reach to the position; or it does, and was cut below it and has grown again (KIP-320)."""
 READER_SETTINGS: Final[Mapping[str, Any]] = {
     "isolation_level": "read_committed",
     "auto_offset_reset": "none",
@@ -138,9 +141,8 @@ class GroupConsumer:
         try:
             with answers("poll"):
                 batches = self._client.poll(timeout_ms=seconds * 1000, max_records=records)
-        except OffsetOutOfRangeError as error:
-            self._lost(error)
-            return []
+        except REFUSALS as error:
+            raise self._lost(error) from None
         held = ((place, batch) for place, batch in batches.items() if place in self._held)
         return [record_of(place.topic, place.partition, each) for place, batch in held for each in batch]
 
@@ -175,11 +177,12 @@ class GroupConsumer:
         if known:
             self._revoked(known)
 
-    def _lost(self, error: Exception) -> None:
-        """A position left the log while it was being read (retention): say which, by the same rule as at the start."""
+    def _lost(self, error: Exception) -> PositionLost:
+        """A log was cut below its position while it was being read: say which, by the same rule as at the start."""
         positions = self.positions()
-        starts(positions, self._cluster.begins(positions), self._cluster.ends(positions))
-        raise error
+        cut = error.divergent_offsets if isinstance(error, LogTruncationError) else error.args[0]
+        lost = {place: offset for place, offset in positions.items() if place in cut}
+        return refused(lost or positions, self._cluster.begins(positions), self._cluster.ends(positions))
 
 
 def record_of(topic: str, partition: int, read: Any) -> Record:

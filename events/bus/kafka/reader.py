@@ -10,7 +10,9 @@ from kafka.errors import KafkaError
 
 from events.bus import BusError
 from events.bus.kafka.clients import answers, connect
-from events.bus.kafka.consumer import CLOSE_MS, READER_SETTINGS, record_of
+from events.bus.kafka.cluster import Cluster
+from events.bus.kafka.consumer import CLOSE_MS, READER_SETTINGS, REFUSALS, record_of
+from events.bus.refusal import refused
 from events.record import Record, TopicPartition
 
 WAIT_MS: Final = 500
@@ -20,7 +22,8 @@ WAIT_MS: Final = 500
 class LogReader:
     """Reads any log (``events.bus.Reader``). What it has fetched is kept for as long as whoever reads goes on where he was."""
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, cluster: Cluster, bootstrap: str, settings: Mapping[str, Any]) -> None:
+        self._cluster = cluster
         self._bootstrap = bootstrap
         self._settings = settings
         self._client: Any = None
@@ -40,6 +43,9 @@ class LogReader:
         except BusError:
             self.close()
             raise
+        except REFUSALS as error:
+            self.close()
+            raise refused({place: offset}, self._cluster.begins([place]), self._cluster.ends([place])) from error
         self._at = (place, following)
         return [record_of(place.topic, place.partition, each) for each in batch], following
 

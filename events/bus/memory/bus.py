@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
 
 from events.bus import Assigned, BusError, Revoked
+from events.bus.claims import starts
 from events.bus.memory.consumer import MemoryConsumer
 from events.bus.memory.group import Group
 from events.bus.memory.log import Log
@@ -188,7 +189,9 @@ class MemoryReader:
 
     def read(self, place: TopicPartition, offset: int, records: int) -> tuple[Sequence[Record], int]:
         self._bus.answer()
-        return self._bus.log(place).read(offset, records)
+        log = self._bus.log(place)
+        starts({place: offset}, {place: log.begin}, {place: log.end})
+        return log.read(max(offset, log.begin), records)
 
     def close(self) -> None:
         return

@@ -4,12 +4,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient
+from kafka import TopicPartition as Place
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import LogTruncationError
 
-from events.bus import BusError
+from events.bus import BusError, PositionLost
 from events.bus.kafka import KafkaBus, create_topics
 from events.bus.kafka.network import NetworkClient
 from events.bus.kafka.topics import configuration
@@ -169,6 +172,27 @@ def renamed(topic: Topic, name: str) -> Topic:
     return Topic(
         name=name, writer=topic.writer, purpose=topic.purpose, keyed=topic.keyed, retention=topic.retention, log_time=topic.log_time
     )
+
+
+def test_a_log_that_was_cut_and_has_grown_again_is_a_lost_position(
+    kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique, eventually: Eventually
+) -> None:
+    """The client tells by the leader's epochs (KIP-320); what it raises then is the same error as for a log that is too short."""
+    topic = unique("topic")
+    place = TopicPartition(topic, 0)
+    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    bus = KafkaBus(kafka.bootstrap, "test")
+    with closing(bus), closing(bus.producer()) as producer, closing(bus.reader()) as reader:
+        producer.send([Message(topic, b"k", b"v")] * 5).wait(10)
+        with closing(bus.consumer(unique("group"), [topic], lambda _: {place: 3}, lambda _: None)) as consumer:
+            eventually(lambda: consumer.positions() == {place: 5}, doing=lambda: consumer.poll(0.1, 10))
+            consumer._client._fetcher._cached_log_truncation = LogTruncationError({Place(*place): None})
+            with pytest.raises(PositionLost, match=r"\[0\] was read up to 5, and was cut below that, though it has grown again"):
+                eventually(lambda: False, doing=lambda: consumer.poll(0.1, 10))
+        reader.read(place, 3, 1)
+        reader._client._fetcher._cached_log_truncation = LogTruncationError({Place(*place): None})
+        with pytest.raises(PositionLost, match=r"\[0\] was read up to 4, and was cut below that"):
+            reader.read(place, 4, 1)
 
 
 def test_topics_are_created_once_and_then_left_alone(kafka: EmbeddedKafka, unique: Unique) -> None:

@@ -371,6 +371,24 @@ def test_a_topic_that_grew_is_noticed_where_it_is_only_written_to(bus: MemoryBus
         loop.turn()
 
 
+def test_a_topic_that_is_made_again_while_it_is_read_stops_the_service(bus: MemoryBus, toy: MakeToy) -> None:
+    """It has as many records as were read of the old one, and all of them are new."""
+    passed = [0.0]
+    worker = toy(bus)
+    loop = loop_on(bus, worker, monotonic=lambda: passed[0])
+    fill(bus, 20)
+    drain([loop])
+    bus.delete("in")
+    bus.create("in", TOPICS["in"])
+    fill(bus, 20)
+    turn(loop, 3)
+    passed[0] += LOOK_SECONDS
+    fill(bus, 20, start=20)
+    with pytest.raises(PositionLost, match="in was memory/in-1 when it was claimed, and is memory/in-2 now"):
+        loop.turn()
+    assert len(worker.facts()) == 20
+
+
 def test_a_missing_topic_stops_the_service(bus: MemoryBus, toy: MakeToy) -> None:
     worker = toy(bus, out="nowhere")
     fill(bus, 1)
