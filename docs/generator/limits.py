@@ -189,8 +189,16 @@ LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
             "keys in a row whose records are bugs", "events.bus.loop:BUGGY_KEYS_MAX", count, "the service stands still, and says so"
         ),
         Limit("entries of a stream that are relayed at a time", "events.bus.relay:ENTRIES_MAX", count, "the next turn takes them"),
+        Limit("bytes of these", "events.bus.relay:CHUNK_BYTES_MAX", size, "the next turn takes them; one entry may be longer"),
+        Limit(
+            "dead letters, or replays, of a stream read at a time",
+            "events.bus.ledger:LETTERS_MAX",
+            count,
+            "the next turn takes them",
+        ),
+        Limit("bytes of what Kafka has not acknowledged yet", "events.bus.relay:BYTES_MAX", size, "nothing more is read and sent"),
         Limit("time of a turn of the relay", "events.bus.relay:TURN_SECONDS_MAX", seconds, "the next turn goes on"),
-        Limit("silence of a producer", "events.bus.relay:ANSWER_SECONDS_MAX", seconds, "another producer is made"),
+        Limit("silence of a producer", "events.bus.flights:ANSWER_SECONDS_MAX", seconds, "another producer is made"),
         Limit("silence of Kafka while a topic is read", "events.bus.kafka.bus:READ_SECONDS_MAX", seconds, "it counts as away"),
         Limit(
             "recycled leads that come back in one transaction", "services.lifecycle.wakes:DUE_MAX", count, "the next one takes them"
@@ -279,7 +287,8 @@ ELSEWHERE: Final = frozenset(
         "services.routing.store:_ASKED_MAX",
         "services.lifecycle.store:_QUERY_VALUES_MAX",
         "services.lifecycle.store:_VERSION_MAX",
-        "services.lifecycle.mass.runner:PAUSE_SECONDS_MAX",  # pauses, not limits
+        "events.bus.relay:PAUSE_SECONDS_MAX",  # pauses, not limits
+        "services.lifecycle.mass.runner:PAUSE_SECONDS_MAX",
         "services.lifecycle.process.layout:ARROW_MAX",  # a width
         "services.lifecycle.publication:SEND_SECONDS_MAX",  # how long one acknowledgement may take
         "services.routing.publication:SEND_SECONDS_MAX",

@@ -36,6 +36,8 @@ class Outgoing(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+LETTERS_MAX: Final = 16
+"""Dead letters, or replays, that are read for the relay at a time: each can have 1 MiB."""
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS position (
         topic TEXT NOT NULL, part INTEGER NOT NULL, identity TEXT NOT NULL, next BIGINT NOT NULL, owner TEXT NOT NULL,
@@ -231,8 +233,9 @@ class Ledger:
         return self.letters.waiting()
 
     def letter_stream(self, stream: str, after: int, limit: int) -> list[Outgoing]:
-        """Entries of a stream of letters, or of replays (:mod:`events.bus.letters.keeping`)."""
-        return [Outgoing(number, (message,)) for number, message in self.letters.outgoing(stream, after, limit)]
+        """Entries of a stream of letters, or of replays (:mod:`events.bus.letters.keeping`), few at a time: they can be large."""
+        found = self.letters.outgoing(stream, after, min(limit, LETTERS_MAX))
+        return [Outgoing(number, (message,)) for number, message in found]
 
     # ---------------------------------------------------------------------------------------- relay
 

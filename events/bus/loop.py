@@ -267,13 +267,14 @@ class Loop:
 
     def _note(self, consumer: Consumer) -> None:
         # Between two assignments the last positions stand: with none, the lag would look like 0.
+        refused = self._relay.complaint
         self._snapshot = replace(
             self._snapshot,
-            state="running" if self._joined else "starting",
+            state="starting" if not self._joined else "retrying" if refused else "running",
             positions=consumer.positions() if self._joined else self._snapshot.positions,
             newest=dict(self._newest),
             pending=self._worker.pending(),
-            error="",
+            error=refused,
         )
 
     # ------------------------------------------------------------------------------- rebalance, failure

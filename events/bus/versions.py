@@ -2,7 +2,8 @@
 
 In go the records of a reference topic, out come the newest version and any earlier one by its number. A record that is no valid
 version, or gives a number to something else, changes nothing and is remembered as a complaint: whoever wrote it must write another.
-So of two writers that took the same number at the same time the first one in the log has it, for every reader.
+So of two writers that took the same number at the same time the first one in the log has it, for every reader. Two who have
+the same file mean the same version, whichever instant each of them has put on it.
 """
 
 import threading
@@ -98,7 +99,8 @@ class Versions(Generic[C]):
             version.version, version.author, version.digest, content, begin, record.offset, record.timestamp * MILLISECOND
         )
         first = self._known.setdefault(version.version, known)
-        if (first.content, first.effective_from) != (content, begin):
+        same_file = first.digest is not None and first.digest == version.digest
+        if first.content != content or (first.effective_from != begin and not same_file):
             self._complaint = f"{self.topic} at {record.offset} has version {version.version} again: ignored, give it a new number"
             return
         self._complaint = None

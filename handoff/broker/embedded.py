@@ -35,8 +35,8 @@ JVM_OPTIONS = (
 QUICK = "-XX:TieredStopAtLevel=1"
 """Java's first compiler only: what a broker that is not to last saves at its start, one that lasts pays for with each request."""
 
-PREDECESSOR_SECONDS_MAX = 2.0
-"""How long a start waits for the broker of a process that was just killed to leave the directory: it needs 0.3 s."""
+PREDECESSOR_SECONDS_MAX = 30.0
+"""How long a start waits for the broker of a process that was just killed to leave the directory: a clean stop takes up to 8 s."""
 
 PORT_SECONDS_MAX = 1.0
 """The same for the port, which a broker on another directory may be leaving."""

@@ -26,6 +26,9 @@ FIXED: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     # Facts are kept for ever: state is rebuilt from them.
     "log.retention.ms": "-1",
+    # A hundred years instead of an hour: a clock that was set back must not have stamps refused that were right before it.
+    # Topics say so themselves, but for those that were made by older versions.
+    "log.message.timestamp.after.max.ms": str(100 * 365 * 24 * 3600 * 1000),
     # Above the 1 MiB at which clients refuse: a client's refusal is synchronous and harmless, while a refusal by the
     # broker ends an idempotent producer for good.
     "message.max.bytes": str(2 * _MIB),

@@ -14,7 +14,13 @@ from handoff.settings import SERVICES, variable
 
 _LETTERS: Final = {dead_letters(service).name: service for service in SERVICES}
 _SECTION: Final = "A topic with another number of partitions"
-_CHECKED: Final = ("message.timestamp.type", "retention.ms", "cleanup.policy", "max.message.bytes")
+_CHECKED: Final[tuple[str, ...]] = (
+    "message.timestamp.type",
+    "message.timestamp.after.max.ms",
+    "retention.ms",
+    "cleanup.policy",
+    "max.message.bytes",
+)
 
 
 class Laid(Struct, frozen=True):
@@ -99,9 +105,8 @@ def _way_back(topic: Topic, wanted: int, databases: Databases) -> str:
 
 def _settings(topic: Topic, there: Laid, bootstrap: str, *, simulated: bool) -> Iterator[Finding]:
     wanted = configuration(topic, log_time=not simulated)
-    wrong = {
-        name: wanted[name] for name in _CHECKED if name in there.settings and not _enough(name, there.settings[name], wanted[name])
-    }
+    checked = [name for name in _CHECKED if name in wanted and name in there.settings]
+    wrong = {name: wanted[name] for name in checked if not _enough(name, there.settings[name], wanted[name])}
     if wrong:
         told = ", ".join(f"{name} is {there.settings[name]}, not {value}" for name, value in wrong.items())
         changes = ",".join(f"{name}={value}" for name, value in wrong.items())
@@ -117,8 +122,8 @@ def _grave(topic: Topic, wrong: Mapping[str, str]) -> bool:
 
 
 def _enough(name: str, there: str, wanted: str) -> bool:
-    """A record may be larger than asked for, and kept longer."""
-    if name == "max.message.bytes":
+    """A record may be larger than asked for, further ahead, and kept longer."""
+    if name in ("max.message.bytes", "message.timestamp.after.max.ms"):
         return int(there) >= int(wanted)
     if name == "retention.ms" and wanted != FOR_EVER:
         return there == FOR_EVER or int(there) >= int(wanted)

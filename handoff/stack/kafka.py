@@ -31,7 +31,7 @@ class KafkaProcess:
         self._failure = ""
         try:
             self._broker.start()
-        except KafkaUnavailable as error:
+        except (KafkaUnavailable, OSError) as error:
             self._failure = f"did not start: {error}"
 
     def end(self) -> str:
@@ -39,7 +39,10 @@ class KafkaProcess:
         return self._failure or "ended"
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines of the broker's log."""
-        error = first_error(self.log_file, max(0, self.log_file.stat().st_size - (64 << 10)))
-        lines = self.log_file.read_text(errors="replace").splitlines()[-count:]
+        """The last lines of the broker's log; none where the file is gone."""
+        try:
+            error = first_error(self.log_file, max(0, self.log_file.stat().st_size - (64 << 10)))
+            lines = self.log_file.read_text(errors="replace").splitlines()[-count:]
+        except OSError:
+            return []
         return [f"first error: {error}", *lines] if error else lines

@@ -4,6 +4,7 @@ In go a :class:`Program` and where its files are; out comes whether it runs, whe
 (``/readyz``), and, when it has ended, its last words. The service needs to know nothing of all this.
 """
 
+import http.client
 import json
 import re
 import signal
@@ -75,9 +76,17 @@ class Process:
         self._lock = lock
         self._leash: Leash | None = None
         self._log_start = 0
+        self._failure = ""
 
     def start(self) -> None:
-        """Start it; it is not ready yet. What may be left of the one before is ended first."""
+        """Start it; it is not ready yet. What may be left of the one before is ended first. A failure is one more death."""
+        self._failure = ""
+        try:
+            self._start()
+        except OSError as error:  # the disk is full, say
+            self._failure = f"did not start: {error}"
+
+    def _start(self) -> None:
         if self._leash:
             self._leash.kill()
         deadline = time.monotonic() + PORT_SECONDS_MAX
@@ -101,7 +110,7 @@ class Process:
     @property
     def code(self) -> int | None:
         """The exit code, once it has ended (128 + the signal that ended it)."""
-        return self._leash.code if self._leash else None
+        return self._leash.code if self._leash and not self._failure else None
 
     def stop(self) -> None:
         """Ask it to end and wait for that; by force after 20 s."""
@@ -113,16 +122,14 @@ class Process:
         if not self.running:
             return "is not running"
         try:
-            with _DIRECT.open(f"{self.program.url}/readyz", timeout=PROBE_SECONDS_MAX):
-                return ""
-        except urllib.error.HTTPError as error:
-            with error:
-                return _failed_checks(error.read()) or f"/readyz answers {error.code}"
-        except OSError:
+            return _readiness(f"{self.program.url}/readyz")
+        except (OSError, http.client.HTTPException):  # nobody is there, or the answer breaks off
             return "does not answer yet"
 
     def end(self) -> str:
         """How it ended, with its last error, or the last line of what it wrote."""
+        if self._failure:
+            return self._failure
         code = self.code or 0
         if (number := code - SIGNALLED) in set(signal.Signals):
             return f"was ended by {signal.Signals(number).name}"
@@ -131,10 +138,13 @@ class Process:
         return f"ended with exit code {code}" + (f": {words}" if words else "")
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines that it wrote since it was started."""
-        with self.log_file.open("rb") as log:
-            log.seek(max(self._log_start, self.log_file.stat().st_size - (64 << 10)))
-            lines = log.read().decode(errors="replace").splitlines()
+        """The last lines that it wrote since it was started; none where the file is gone."""
+        try:
+            with self.log_file.open("rb") as log:
+                log.seek(max(self._log_start, self.log_file.stat().st_size - (64 << 10)))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return []
         return [line[:WORDS_MAX] for line in lines if line.strip()][-count:]
 
 
@@ -148,6 +158,16 @@ def port_conflict(program: Program) -> str | None:
         f"port {program.port} of {program.name}{place} cannot be used ({reason}): stop the program that uses it, "
         f"or choose another with {variable(f'{program.name}_port')}"
     )
+
+
+def _readiness(url: str) -> str:
+    """Why a service says that it is not ready; empty when it is. Raises ``OSError`` or ``HTTPException`` for no whole answer."""
+    try:
+        with _DIRECT.open(url, timeout=PROBE_SECONDS_MAX):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return _failed_checks(error.read()) or f"/readyz answers {error.code}"
 
 
 def _failed_checks(body: bytes) -> str:

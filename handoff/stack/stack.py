@@ -164,9 +164,9 @@ class Stack:
         environment = self.settings.environment()
         for program in self.programs:
             process = Process(program, environment=environment, data_dir=self.data_dir, lock=lock)
-            process.start()
-            self._processes.append(process)
+            self._processes.append(process)  # before it is started, or an interrupt just then would leave it running
             self._services.append(Keeper(process, self._report.note))
+            process.start()
 
     def _await_ready(self) -> None:
         self._report.step(f"starting {', '.join(process.name for process in self._processes)}")

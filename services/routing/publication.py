@@ -1,7 +1,8 @@
 """From file to topic: ``rules.yaml`` and ``directory.yaml`` become versions when they change, and only when they are right.
 
 In goes a file, looked at about once a second; out goes a whole new version on the reference topic, once for every new content. A
-wrong file is logged once and reported for as long as it is wrong; the last good version stays in force.
+wrong file is logged once and reported for as long as it is wrong; the last good version stays in force. Where somebody else has
+taken the number of a version at the same time, it is published again under the next one.
 """
 
 import hashlib
@@ -69,24 +70,25 @@ class Source(Generic[C]):
             self._complain(f"{self._path}: {error.strerror or error}")
             self._seen = None
             return
-        self._take_in(content)
-        self._seen = seen
+        self._seen = seen if self._take_in(content) else None
 
-    def _take_in(self, content: bytes) -> None:
+    def _take_in(self, content: bytes) -> bool:
+        """Whether it is done with: it is the last version of the file, or wrong."""
         digest = hashlib.sha256(content).hexdigest()
         last = self._versions.newest_of_file
         if last is not None and last.digest == digest:
             self.problem = None
-            return
+            return True
         try:
             written = self._read(content)
         except FileError as error:
             self._complain(str(error))
-            return
-        self._publish(written, digest, first=last is None)
+            return True
         self.problem = None
+        return self._publish(written, digest, first=last is None)
 
-    def _publish(self, written: Written[C], digest: str, *, first: bool) -> None:
+    def _publish(self, written: Written[C], digest: str, *, first: bool) -> bool:
+        """Whether it is the version that has the number."""
         newest = self._versions.newest
         version = Version(
             version=1 if newest is None else newest.version + 1,
@@ -101,7 +103,17 @@ class Source(Generic[C]):
         finally:
             producer.close()
         self._versions.refresh()
+        there = self._versions.get(version.version)
+        if there is None or there.digest != digest:
+            log.warning(
+                "%s is not version %d of %s, which somebody else has written: it is published again under the next number",
+                self._path.name,
+                version.version,
+                self._versions.topic,
+            )
+            return False
         log.info("%s is version %d of %s", self._path.name, version.version, self._versions.topic)
+        return True
 
     def _complain(self, problem: str) -> None:
         if problem != self.problem:

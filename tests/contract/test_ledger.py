@@ -13,7 +13,7 @@ from eventsourcing.persistence import IntegrityError, OperationalError
 from events.bus import PositionLost
 from events.bus.cursor import Cursor, Dialect
 from events.bus.database import open_database
-from events.bus.ledger import Fenced, Ledger
+from events.bus.ledger import LETTERS_MAX, Fenced, Ledger
 from events.bus.letters import DeadLetter
 from events.record import Message, Record, TopicPartition
 from tests.events.bus.toy import Database
@@ -262,6 +262,17 @@ def test_dead_letters_keep_the_bytes_and_say_why(make: Make) -> None:
     assert [entry.number for entry in ledger.letter_stream("dead-letter[0]", 0, 1)] == [1]
     assert [entry.messages[0].value for entry in ledger.letter_stream("dead-letter[1]", 0, 10)] == [b"v0"]
     assert make().letter_stream("dead-letter[0]", 0, 10) == outgoing
+
+
+def test_a_few_dead_letters_are_read_at_a_time_because_they_can_be_large(make: Make) -> None:
+    ledger = make()
+    ledger.claim([PLACE])
+    buried = records(0, LETTERS_MAX + 4)
+    with ledger.transaction(buried) as cursor:
+        ledger.bury(cursor, [DeadLetter(record=record, error="Undecodable", reason="no id") for record in buried])
+    first = ledger.letter_stream("dead-letter[0]", 0, 500)
+    assert [entry.number for entry in first] == list(range(1, LETTERS_MAX + 1))
+    assert len(ledger.letter_stream("dead-letter[0]", first[-1].number, 500)) == 4
 
 
 def test_a_tombstone_without_a_key_can_be_buried(make: Make) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from events.bus.kafka.network import NetworkClient
 from handoff.broker import EmbeddedKafka, prepare
 from handoff.broker.embedded import QUICK, new_cluster_id
 from handoff.broker.java import find_java
+from handoff.broker.locks import exclusive
 
 pytestmark = pytest.mark.kafka
 
@@ -109,6 +111,22 @@ def test_a_broker_does_not_outlive_a_killed_parent_and_the_next_start_waits_for_
     pid = broker_of_a_killed_parent(tmp_path)
     with EmbeddedKafka(tmp_path):  # at once, while the old one is still on its way out
         assert not alive(pid)
+
+
+def test_a_start_waits_for_a_broker_that_takes_its_time_to_end(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def end_slowly() -> None:
+        with exclusive(tmp_path / "broker.pid", 0.0):
+            held.set()
+            time.sleep(4.0)
+
+    ending = threading.Thread(target=end_slowly)
+    ending.start()
+    held.wait()
+    with EmbeddedKafka(tmp_path) as kafka:
+        assert kafka.ready()
+    ending.join()
 
 
 @pytest.mark.parametrize("choice", ["the machine's", "the wheel's"])

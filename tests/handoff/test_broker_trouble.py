@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
 
 from events.bus.kafka.network import NetworkClient
-from handoff.broker import EmbeddedKafka, KafkaUnavailable
+from handoff.broker import EmbeddedKafka, KafkaUnavailable, embedded
 from tests.faults.disks import NotHere, ground
 from tests.ports import free_ports
 
@@ -73,7 +73,8 @@ def test_a_file_where_the_data_directory_should_be(tmp_path: Path, inside: str) 
     assert "HANDOFF_DATA_DIR" in message
 
 
-def test_the_data_directory_of_a_running_broker(data_dir: Path) -> None:
+def test_the_data_directory_of_a_running_broker(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "PREDECESSOR_SECONDS_MAX", 1.0)
     with EmbeddedKafka(data_dir) as kafka:
         message = complaint(EmbeddedKafka(data_dir))
         assert f"{data_dir} is in use by another broker (process {kafka.pid})" in message

@@ -11,7 +11,9 @@ from events.record import Message
 from events.reference import Version
 from events.topics import DIRECTORY, RULES
 from services.routing.domain.rule_set import RepTarget, RuleSet
+from services.routing.publication import Reference
 from tests.routing.harness import DIRECTORY_YAML, RULES_YAML, Routing
+from tests.routing.words import NOON
 
 
 def versions(routing: Routing, topic: str = RULES.name) -> list[Version]:
@@ -126,6 +128,60 @@ def test_the_same_version_again_is_no_complaint(routing: Routing) -> None:
         routing.publish_rules(RuleSet(territories=(), default=RepTarget("ben")), version=2)
     routing.reference.refresh()
     assert routing.reference.problems() == []
+
+
+@pytest.fixture
+def other(routing: Routing, tmp_path: Path) -> Reference:
+    """Another worker on the same topics, with files of its own that say the same, at a later time."""
+    rules = tmp_path / "others.yaml"
+    rules.write_text(RULES_YAML)
+    reference = Reference(routing.bus, rules=rules, directory=None, clock=lambda: NOON + 1_000_000_000)
+    reference.refresh()
+    return reference
+
+
+def write_at_once(routing: Routing, other: Reference, tmp_path: Path, mine: str, theirs: str) -> None:
+    """Both have read the topic when both publish; the other one is first."""
+    routing.rules_file.write_text(mine)
+    (tmp_path / "others.yaml").write_text(theirs)
+    refresh = routing.reference.rules.refresh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routing.reference.rules, "refresh", lambda: (refresh(), other.refresh(), patch.undo()))
+        routing.reference.refresh()
+
+
+def test_a_number_that_somebody_else_has_taken_is_followed_by_the_next(
+    routing: Routing, other: Reference, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    write_at_once(routing, other, tmp_path, f"{_TO} {{rep: anna}}\n", f"{_TO} {{rep: carol}}\n")
+    assert "rules.yaml is not version 2 of routing.rules.v1, which somebody else has written" in caplog.text
+    for _ in range(3):
+        routing.reference.refresh()
+        other.refresh()
+    for reference in (routing.reference, other):
+        assert reference.problems() == []
+        newest = reference.rules.newest
+        assert newest is not None
+        assert (newest.version, newest.content.default) == (3, RepTarget("anna"))
+    assert "rules.yaml is version 3 of routing.rules.v1" in caplog.text
+    assert [version.version for version in versions(routing)] == [1, 2, 2, 3]
+
+
+def test_two_workers_with_the_same_file_publish_one_version(routing: Routing, other: Reference, tmp_path: Path) -> None:
+    write_at_once(routing, other, tmp_path, f"{_TO} {{rep: ben}}\n", f"{_TO} {{rep: ben}}\n")
+    routing.reference.refresh()
+    other.refresh()
+    assert len({version.effective_from for version in versions(routing)[1:]}) == 2  # each at its own time
+    assert [version.version for version in versions(routing)] == [1, 2, 2]
+    for reference in (routing.reference, other):
+        assert reference.problems() == []
+        newest = reference.rules.newest
+        assert newest is not None
+        assert newest.effective_from == NOON + 1_000_000_000  # the first in the log
+
+
+_TO = "territories: []\ndefault:"
 
 
 def test_a_missing_file_is_named(routing: Routing) -> None:

@@ -61,18 +61,20 @@ def _layout(topic: Topic, shards: int, log_time: bool, replication: int) -> dict
 
 def configuration(topic: Topic, *, log_time: bool, replication: int = 1) -> dict[str, str]:
     """The settings of a topic on the broker."""
+    stamped = topic.log_time and log_time
     settings = {
         "cleanup.policy": "delete",
         "max.message.bytes": str(topic.bytes_max),
-        "message.timestamp.type": "LogAppendTime" if topic.log_time and log_time else "CreateTime",
+        "message.timestamp.type": "LogAppendTime" if stamped else "CreateTime",
         "retention.ms": FOR_EVER if topic.retention is None or not log_time else str(topic.retention),
         "retention.bytes": FOR_EVER,
         "min.insync.replicas": str(max(1, replication - 1)),
     }
+    if not stamped:
+        settings["message.timestamp.after.max.ms"] = YEARS_MS  # a broker's clock that was set back refuses nothing
     if not log_time:
         settings |= {
             "message.timestamp.before.max.ms": YEARS_MS,
-            "message.timestamp.after.max.ms": YEARS_MS,
             "segment.ms": YEARS_MS,  # or a simulated year of records makes 52 segments in every partition
         }
     return settings

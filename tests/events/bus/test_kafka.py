@@ -3,21 +3,24 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as Place
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import LogTruncationError
+from msgspec.structs import replace
 
 from events.bus import BusError, PositionLost
 from events.bus.kafka import KafkaBus, create_topics
 from events.bus.kafka.network import NetworkClient
-from events.bus.kafka.topics import configuration
+from events.bus.kafka.topics import YEARS_MS, configuration
+from events.bus.ledger import Outgoing
+from events.bus.relay import Relay
 from events.record import Message, TopicPartition
-from events.topics import DIRECTORY, LEAD, LIFECYCLE, Topic, dead_letters
+from events.topics import DIRECTORY, LEAD, LIFECYCLE, TOPICS, Topic, dead_letters
 from handoff.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
@@ -242,6 +245,85 @@ def test_the_retention_and_the_clock_of_the_table() -> None:
     simulated = configuration(LEAD, log_time=False)
     assert (simulated["message.timestamp.type"], simulated["retention.ms"]) == ("CreateTime", "-1")
     assert configuration(LEAD, log_time=True, replication=3)["min.insync.replicas"] == "2"
+
+
+@pytest.mark.parametrize("log_time", [True, False])
+def test_whoever_stamps_may_be_ahead_of_the_broker(log_time: bool) -> None:
+    for topic in TOPICS:
+        settings = configuration(topic, log_time=log_time)
+        ahead = settings.get("message.timestamp.after.max.ms")
+        assert ahead == (YEARS_MS if settings["message.timestamp.type"] == "CreateTime" else None), topic.name
+
+
+@pytest.mark.parametrize("settings", ["of the topic", "of the embedded broker"])
+def test_a_record_of_two_hours_ahead_is_taken(kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique, settings: str) -> None:
+    topic = renamed(LIFECYCLE, unique("lifecycle"))
+    if settings == "of the topic":
+        create_topics(kafka.bootstrap, 1, topics=[topic])
+    else:  # one that an older version has made
+        admin.create_topics({topic.name: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    bus = KafkaBus(kafka.bootstrap, "test")
+    producer = bus.producer()
+    ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
+    producer.send([Message(topic.name, b"k", b"v", timestamp=ahead)]).wait(10)
+    assert [record.timestamp for record in bus.read(topic.name)] == [ahead]
+    producer.close()
+    bus.close()
+
+
+def test_streams_whose_topic_refuses_nothing_go_on_beside_one_that_is_refused(
+    kafka: EmbeddedKafka, admin: KafkaAdminClient, unique: Unique, eventually: Eventually
+) -> None:
+    topics = [unique("taken"), unique("refused"), unique("taken")]
+    hour = {"message.timestamp.after.max.ms": "3600000"}
+    admin.create_topics(
+        {name: {"num_partitions": 1, "replication_factor": 1, "configs": hour} for name in topics}, wait_for_metadata=True
+    )
+    now = time.time_ns() // 1_000_000
+    entries = {
+        name: [Outgoing(n, (Message(name, b"k", str(n).encode(), timestamp=now),)) for n in range(1, 101)] for name in topics
+    }
+    late = entries[topics[1]][69]
+    entries[topics[1]][69] = Outgoing(70, (replace(late.messages[0], timestamp=now + 7_200_000),))
+    shelf = Shelf(entries)
+    bus = KafkaBus(kafka.bootstrap, "test")
+    relay = Relay(bus, shelf)
+
+    def pump() -> None:
+        with suppress(BusError):
+            relay.pump()
+
+    eventually(lambda: shelf.saved == {topics[0]: 100, topics[1]: 69, topics[2]: 100} and bool(relay.complaint), 20, pump)
+    assert "InvalidTimestampError" in relay.complaint
+    before = {name: len(bus.read(name)) for name in topics}
+    for name in (topics[0], topics[2]):
+        entries[name] += [Outgoing(n, (Message(name, b"k", str(n).encode()),)) for n in range(101, 201)]
+    eventually(lambda: (shelf.saved[topics[0]], shelf.saved[topics[2]]) == (200, 200), 20, pump)
+    assert [len(bus.read(name)) - before[name] for name in topics] == [100, 0, 100]
+    changed = ConfigResource(ConfigResourceType.TOPIC, topics[1], {"message.timestamp.after.max.ms": YEARS_MS})
+    admin.alter_configs([changed])
+    eventually(lambda: shelf.saved[topics[1]] == 100, 20, pump)
+    assert relay.complaint == ""
+    assert list(dict.fromkeys(record.value for record in bus.read(topics[1]))) == [str(n).encode() for n in range(1, 101)]
+    relay.close()
+    bus.close()
+
+
+class Shelf:
+    """Streams of entries (``events.bus.worker.Outbox``)."""
+
+    def __init__(self, entries: Mapping[str, Sequence[Outgoing]]) -> None:
+        self._entries = entries
+        self.saved = dict.fromkeys(entries, 0)
+
+    def streams(self) -> Mapping[str, int]:
+        return self.saved
+
+    def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
+        return self._entries[stream][after : after + limit]
+
+    def acknowledged(self, stream: str, number: int) -> None:
+        self.saved[stream] = number
 
 
 @pytest.mark.parametrize(("log_time", "kept"), [(True, False), (False, True)])

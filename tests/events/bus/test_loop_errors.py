@@ -88,6 +88,31 @@ def test_a_failed_producer_is_replaced_and_the_rest_sent_again(bus: MemoryBus, t
         assert len(bus.records(OUT)) > 200  # the control: something was repeated
 
 
+def test_a_message_that_is_refused_is_told_and_holds_up_nothing_else(bus: MemoryBus, toy: MakeToy) -> None:
+    fill(bus, 200)
+    worker = toy(bus)
+    passed = [0.0]
+    loop = loop_on(bus, worker, records_max=30, monotonic=lambda: passed[0])
+    bus.fault = lambda message: "refused" if message.key == b"customer-3" else None
+    delays = []
+    for _ in range(200):
+        delays.append(loop.turn())
+        passed[0] += 0.1
+    assert len([delay for delay in delays if delay]) == 1  # the producer that was shared has failed once
+    progress = loop.progress()
+    assert (progress.state, progress.error) == ("retrying", f"{OUT}: refused")
+    assert len(worker.facts()) == 200
+    held_up = {record.partition for record in bus.records("in") if record.key == b"customer-3"}
+    sent = {record.value.split(b":", 1)[1] for record in bus.records(OUT) if record.value}
+    assert sent >= {record.value for record in bus.records("in") if record.partition not in held_up}
+    bus.fault = None
+    for _ in range(300):
+        loop.turn()
+        passed[0] += 0.1
+    assert (loop.progress().state, loop.progress().error, loop.progress().lag) == ("running", "", 0)
+    assert_exact(bus, worker)
+
+
 # --------------------------------------------------------------------------------------------------- bugs
 
 
