@@ -103,6 +103,7 @@ def test_topics_that_are_laid_out_wrongly(cluster: EmbeddedKafka, admin: Any, ch
         "crm.assignment.v1": {"cleanup.policy": "compact"},
         "crm.activity.v1": {"retention.ms": "86400000"},
         "routing.request.v1": {"max.message.bytes": "1000"},
+        "forecast.dead-letter.v1": {"message.timestamp.after.max.ms": "3600000"},
     }
     wanted = [
         Wanted(
@@ -125,7 +126,11 @@ def test_topics_that_are_laid_out_wrongly(cluster: EmbeddedKafka, admin: Any, ch
         f"kafka-configs.sh --bootstrap-server {cluster.bootstrap} --alter --topic crm.lifecycle.v1 --add-config retention.ms=-1"
     )
     severities = {name: each["severity"] for name, each in found.items()}
-    assert {name for name, severity in severities.items() if severity == "warning"} == {"crm.activity.v1", "routing.request.v1"}
+    assert {name for name, severity in severities.items() if severity == "warning"} == {
+        "crm.activity.v1",
+        "routing.request.v1",
+        "forecast.dead-letter.v1",
+    }
 
 
 def test_another_number_of_partitions_than_the_settings_say(
