@@ -10,6 +10,8 @@ every customer that was published since what consumers have heard (:mod:`service
 inputs end. Up to there facts of these customers are taken in again, quietly, under numbers above those that were given. Then each
 is said once, as a whole. One whose facts do not come again stays noted, so that its numbers go on whenever it is heard of again;
 one that cannot be said, because the code has a bug or what is stored is broken, stays noted too: the next start tries again.
+Where what was published since is not what the database has still to send, that is not sent (:mod:`services.lifecycle.parting`), and
+what consumers have heard is told by all that was ever published of the customer.
 
 A database that is empty cannot catch up where the inputs have lost their beginning: the few facts that are left of a customer would
 be told as all that ever was. It stops there, unless an operator has said that this is meant, too.
@@ -32,10 +34,11 @@ from services.lifecycle.cache import Cache
 from services.lifecycle.customers import Line
 from services.lifecycle.domain.record import Record
 from services.lifecycle.domain.refold import brought_up
-from services.lifecycle.domain.restated import Heard, heard_of, more, quiet, raised, restated
+from services.lifecycle.domain.restated import Heard, heard_of, more, quiet, raised, restated, revising
 from services.lifecycle.domain.summary import summary_of
 from services.lifecycle.isolating import isolated
-from services.lifecycle.outbound import SOURCE
+from services.lifecycle.outbound import name_of
+from services.lifecycle.parting import Parting, Said
 from services.lifecycle.store import Store
 from services.lifecycle.tables import StatusTables
 from services.lifecycle.work import Work
@@ -58,6 +61,11 @@ def published_of(shard: int) -> TopicPartition:
     return TopicPartition(LIFECYCLE.name, shard)
 
 
+def stream_of(shard: int) -> str:
+    """The outgoing stream of a shard's events."""
+    return f"lifecycle[{shard}]"
+
+
 class CatchingUp:
     """What one worker knows of it. Belongs to the loop's thread."""
 
@@ -71,6 +79,8 @@ class CatchingUp:
         """Of each owned shard, the customers that wait to be said anew."""
         self._ends: dict[int, Mapping[TopicPartition, int]] = {}
         """Of each restored shard, where its inputs ended when it was surveyed."""
+        self._unanswered: set[int] = set()
+        """The shards of which records were said anew, for all that is known: the commit was not answered."""
         self._sure: dict[TopicPartition, int] = {}
         self._unsure = 0
         self._left = 0
@@ -106,6 +116,7 @@ class CatchingUp:
             self._shards.pop(shard, None)
             self._ends.pop(shard, None)
             self._sure.pop(published_of(shard), None)
+            self._unanswered.discard(shard)
 
     def _look(self, begins: Mapping[TopicPartition, int]) -> None:
         """Look at what is published after what is sure. Raises ``PositionLost`` where the database does not have it."""
@@ -119,7 +130,7 @@ class CatchingUp:
         self._note(reached)
 
     def _compare(self, shard: int, records: Sequence[KafkaRecord]) -> None:
-        said = [(record, *name) for record in records if (name := _name(record)) is not None]
+        said = _said(records)
         known = self._store.sizes(shard, {customer for _, customer, _ in said})
         for record, customer, version in said:
             has = known.get(customer, 0)
@@ -160,34 +171,30 @@ class CatchingUp:
         begins, ends = self._bus.begin_offsets(inputs), self._bus.end_offsets(inputs)
         known = {name: heard.version for name, heard in self.heard.items()}
         heard = {name: self.heard[name] for name in self._shards[shard]}
+        parting = Parting(self._store, shard, self._store.ledger.relay_positions([stream_of(shard)])[stream_of(shard)])
+        noted = frozenset(heard)  # of them the database has sent all that it may
         end = begin
         for piece in self._bus.scan({place: begin}):
             self.looked += len(piece)
             end = piece[-1].offset + 1
+            parting.look([each for each in _said(piece) if each[1] not in noted])
             self._hear(shard, [message for record in piece if (message := _message(record)) is not None], known, heard)
-        self._refuse_without_past(shard, begins, heard)
+        if heard:
+            with self._store.database.read() as cursor:
+                restorations.check_past(cursor, shard, begins, len(heard))
+        parted = self._hear_all(place, parting)
+        heard.update(parted)
+        withheld = parting.withheld(parted)
         with self._store.ledger.transaction(reached={place: end}) as cursor:
-            restorations.surveyed(cursor, shard, ends, heard)
+            restorations.surveyed(cursor, shard, ends, heard, withheld)
         self.heard.update(heard)
         self._shards[shard] = set(heard)
         self._sure[place] = end
         log.warning("shard %d was restored: %d customers were published since, and will be said anew", shard, len(heard))
+        if withheld:
+            told = "shard %d: %d messages of %d of them are not sent: something else was published meanwhile"
+            log.warning(told, shard, len(withheld), len(parted))
         return ends
-
-    def _refuse_without_past(self, shard: int, begins: Mapping[TopicPartition, int], heard: Collection[str]) -> None:
-        """Raise ``PositionLost`` where a database that had nothing would take back what consumers know by facts that are gone."""
-        gone = [f"{place.topic}[{place.partition}] begins at {begin}" for place, begin in begins.items() if begin > 0]
-        if not (heard and gone):
-            return
-        with self._store.database.read() as cursor:
-            if not restorations.is_empty(cursor, shard):
-                return
-        raise PositionLost(
-            f"lifecycle's database was empty when it was declared to be restored, and {', '.join(gone)}: what came before is gone."
-            f" What consumers know of shard {shard} ({len(heard)} customers) would be said anew from what is left, and statuses and"
-            " deals be taken back. Put a backup back (`handoff restore`); without one do what docs/how-to/recover.md says under"
-            ' "A database that was lost without a backup"'
-        )
 
     def _hear(self, shard: int, messages: Sequence[Published], known: Versions, heard: dict[str, Heard]) -> None:
         """Add what some messages say that is new, to what was heard of their customers."""
@@ -202,12 +209,43 @@ class CatchingUp:
         for message in new:
             heard[message.customer_id] = more(heard[message.customer_id], message)
 
+    def _hear_all(self, place: TopicPartition, parting: Parting) -> dict[str, Heard]:
+        """What consumers have heard of the customers whose record went two ways: by all that was ever published of them."""
+        heard = dict.fromkeys(parting.customers(), Heard())
+        for piece in self._bus.scan(self._bus.begin_offsets([place])) if heard else ():
+            self.looked += len(piece)
+            said = [each for each in _said(piece) if each[1] in heard]
+            parting.look(said)
+            for record, customer, _ in said:
+                if (message := _message(record)) is not None:
+                    heard[customer] = more(heard[customer], message)
+        for some in self._store.portions(place.partition, heard):
+            records = self._store.load(place.partition, some, self._tables.policy)
+            heard.update({name: revising(heard[name], record) for name, record in records.items()})
+        return heard
+
     # --------------------------------------------------------------------------------------- said anew
 
     def touched(self, customers: Collection[str]) -> None:
         """Facts of these customers were taken in: those that were taken in quietly wait to be said anew."""
         for customer in customers & self.heard.keys():
             self._shards[self._store.home(customer)].add(customer)
+
+    def look_again(self) -> None:
+        """Where a commit was not answered, the database knows who was said anew with it, and must not be once more.
+
+        To be called before anything else is folded: whose facts come now is told of them as of anybody else's.
+        """
+        if not self._unanswered:
+            return
+        with self._store.database.read() as cursor:
+            _, waiting = restorations.of(cursor, sorted(self._unanswered))
+        for customer in self.heard.keys() - waiting.keys():
+            shard = self._store.home(customer)
+            if shard in self._unanswered:
+                del self.heard[customer]
+                self._shards[shard].discard(customer)
+        self._unanswered.clear()
 
     def pending(self) -> int:
         """How many customers wait to be said anew."""
@@ -218,6 +256,7 @@ class CatchingUp:
 
         One transaction, or as many as it takes to find out which records cannot be said.
         """
+        self.look_again()
         for shard, waiting in self._shards.items():
             ends = self._ends.get(shard)
             if (waiting or ends is not None) and all(positions.get(place, 0) >= end for place, end in (ends or {}).items()):
@@ -258,7 +297,9 @@ class CatchingUp:
             said[name] = self._anew(shard, record, self.heard[name], work)
         work.restated.update(said)
         if said:
+            self._unanswered.add(shard)
             write((), work)
+            self._unanswered.discard(shard)
         self._shards[shard] -= set(customers)
         cache.update({name: (shard, record) for name, record in said.items() if name in cache})
         for name in said:
@@ -274,18 +315,14 @@ class CatchingUp:
         return told.record
 
 
-def _name(record: KafkaRecord) -> tuple[str, int] | None:
-    """The customer and the version that a record of ours says, by its headers alone."""
-    headers = dict(record.headers)
-    if headers.get("ce_source") != SOURCE.encode():
-        return None
-    customer, _, version = headers.get("ce_id", b"").decode(errors="replace").rpartition("/")
-    return (customer, int(version)) if customer and version.isdecimal() else None
+def _said(records: Iterable[KafkaRecord]) -> list[Said]:
+    """The records of ours, each with the customer and the version that it says."""
+    return [(record, *name) for record in records if (name := name_of(record)) is not None]
 
 
 def _message(record: KafkaRecord) -> Published | None:
     """What a record of ours says."""
-    if _name(record) is None:
+    if name_of(record) is None:
         return None
     fact = decode(record)
     return fact.data if isinstance(fact, Fact) and isinstance(fact.data, Published) else None

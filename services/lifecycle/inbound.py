@@ -20,7 +20,7 @@ from events.topics import LIFECYCLE_INPUTS
 from services.lifecycle import wakes
 from services.lifecycle.batch import Batch, customer_of
 from services.lifecycle.cache import Cache
-from services.lifecycle.catching_up import CatchingUp, published_of
+from services.lifecycle.catching_up import CatchingUp, published_of, stream_of
 from services.lifecycle.metrics import Counters
 from services.lifecycle.portions import TooMuch, portions
 from services.lifecycle.store import PUBLISHED, Store, outgoing_of
@@ -30,8 +30,6 @@ from services.lifecycle.work import Work
 
 _EXPIRING: Final = frozenset(topic.name for topic in LIFECYCLE_INPUTS if topic.retention is not None)
 """Whatever is left of these is where a new database begins; of the others all must be there."""
-_STREAM: Final = "lifecycle["
-"""The stream of a shard's events, but for its number."""
 
 
 class _Written(NamedTuple):
@@ -90,6 +88,7 @@ class Inbound:
 
     def process(self, records: Sequence[KafkaRecord]) -> None:
         """Take a batch in: one transaction, or several where the records of its customers are too long to be read at once."""
+        self._catching_up.look_again()
         fresh = self._ledger.fresh(records)
         try:
             self._take_in(fresh, self._store.read_max)
@@ -179,8 +178,7 @@ class Inbound:
 
     def streams(self) -> Mapping[str, int]:
         owned = sorted(self._ledger.owned())
-        names = [f"{_STREAM}{shard}]" for shard in owned]
-        return self._ledger.relay_positions([*names, *self._ledger.letters.streams(owned)])
+        return self._ledger.relay_positions([*map(stream_of, owned), *self._ledger.letters.streams(owned)])
 
     def outgoing(self, stream: str, after: int, limit: int) -> Sequence[Outgoing]:
         if self._ledger.letters.carries(stream):
@@ -197,7 +195,10 @@ class Inbound:
         return entries
 
     def _just_written(self, shard: int, after: int, limit: int) -> list[Outgoing] | None:
-        """The same as the store would read, where it is what was written last; None where it is not, or was asked for before."""
+        """The same as the store would read, where it is what was written last; None where it is not, or was asked for before.
+
+        None of it is withheld: that is only what was stored before the shard was claimed.
+        """
         written = self._written.pop(shard, None)
         if written is None or written.after != after or len(written.events) > limit:
             return None
@@ -245,4 +246,5 @@ class Inbound:
 
 
 def _shard_of(stream: str) -> int:
-    return int(stream.removeprefix(_STREAM)[:-1])
+    """Of :func:`stream_of`."""
+    return int(stream.partition("[")[2][:-1])

@@ -9,7 +9,7 @@ from typing import Final
 from events import published
 from events.codec import encode
 from events.published import Amounts, DealChange, DealState, Document, Status, StatusState
-from events.record import Message
+from events.record import Message, Record
 from events.topics import LIFECYCLE, MOVED
 from events.values import Money, format_instant
 from services.lifecycle.domain.deals import DocumentImage, Image
@@ -37,6 +37,15 @@ _TYPES: Final = {cls: name for name, cls in LIFECYCLE.types.items()}
 def derived_id(customer_id: str, version: int) -> str:
     """The id of a customer's published event: the version in fixed width, so that bytes sort as numbers."""
     return f"{customer_id}/{version:010d}"
+
+
+def name_of(record: Record | Message) -> tuple[str, int] | None:
+    """The customer and the version that a record of ours says, by its headers alone."""
+    headers = dict(record.headers)
+    if headers.get("ce_source") != SOURCE.encode():
+        return None
+    customer, _, version = headers.get("ce_id", b"").decode(errors="replace").rpartition("/")
+    return (customer, int(version)) if customer and version.isdecimal() else None
 
 
 def messages_of(customer_id: str, version: int, event: AnyEvent | Forwarded) -> tuple[Message, ...]:

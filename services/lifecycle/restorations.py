@@ -1,10 +1,11 @@
-"""The tables of a restored database: which of its shards have to catch up, and what consumers have heard of whom meanwhile.
+"""The tables of a restored database: which of its shards have to catch up, what consumers have heard of whom, and never shall hear.
 
 A row of ``restored`` is written by whoever puts a database back, and goes when the shard has caught up. ``ends``: where the inputs
-ended when it was surveyed; empty until then.
+ended when it was surveyed; empty until then. A row of ``withheld`` is about a stored event that is never published
+(:mod:`services.lifecycle.parting`), and stays for ever, as that does.
 
-A row of ``restored_empty`` is written with it where nothing is stored in the whole database: it was lost, and there is no backup.
-It goes with the survey, or when somebody says that the past may be missing.
+A row of ``restored_empty`` is written with one of ``restored`` where nothing is stored in the whole database: it was lost, and
+there is no backup. It goes with the survey, or when somebody says that the past may be missing.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +13,7 @@ from typing import Final
 
 from msgspec import json
 
+from events.bus import PositionLost
 from events.bus.cursor import Cursor
 from events.record import TopicPartition
 from services.lifecycle.domain.restated import Heard
@@ -21,6 +23,7 @@ TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS restored (shard INTEGER PRIMARY KEY, ends TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS heard (customer_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, heard TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS restored_empty (shard INTEGER PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS withheld (shard INTEGER NOT NULL, number BIGINT NOT NULL, PRIMARY KEY (shard, number))",
 )
 
 Ends = Mapping[TopicPartition, int]
@@ -52,10 +55,20 @@ def of(cursor: Cursor, shards: Collection[int]) -> tuple[dict[int, Ends | None],
     return restored, {customer: (shard, json.decode(said, type=Heard)) for customer, shard, said in cursor.fetchall()}
 
 
-def is_empty(cursor: Cursor, shard: int) -> bool:
-    """Whether a shard is one of a database that was empty, of which nobody has said that the past may be missing."""
+def check_past(cursor: Cursor, shard: int, begins: Mapping[TopicPartition, int], customers: int) -> None:
+    """Raise ``PositionLost`` where a database that had nothing would take back what consumers know by facts that are gone.
+
+    ``begins``: where the inputs begin. ``customers``: of how many of the shard consumers have heard.
+    """
+    gone = [f"{place.topic}[{place.partition}] begins at {begin}" for place, begin in begins.items() if begin > 0]
     cursor.execute("SELECT 1 FROM restored_empty WHERE shard = ?", (shard,))
-    return cursor.fetchone() is not None
+    if gone and cursor.fetchone() is not None:
+        raise PositionLost(
+            f"lifecycle's database was empty when it was declared to be restored, and {', '.join(gone)}: what came before is gone."
+            f" What consumers know of shard {shard} ({customers} customers) would be said anew from what is left, and statuses and"
+            " deals be taken back. Put a backup back (`handoff restore`); without one do what docs/how-to/recover.md says under"
+            ' "A database that was lost without a backup"'
+        )
 
 
 def under_way(cursor: Cursor) -> bool:
@@ -64,7 +77,13 @@ def under_way(cursor: Cursor) -> bool:
     return cursor.fetchone() is not None
 
 
-def surveyed(cursor: Cursor, shard: int, ends: Ends, heard: Mapping[str, Heard]) -> None:
+def withheld(cursor: Cursor, shard: int, after: int, until: int) -> set[int]:
+    """The entries of a shard's stream that are not published, of those after a number, up to one."""
+    cursor.execute("SELECT number FROM withheld WHERE shard = ? AND number > ? AND number <= ?", (shard, after, until))
+    return {number for (number,) in cursor.fetchall()}
+
+
+def surveyed(cursor: Cursor, shard: int, ends: Ends, heard: Mapping[str, Heard], withheld: Collection[int]) -> None:
     """Keep what a survey has found, within a transaction."""
     _may_be_empty(cursor, [shard])
     cursor.execute(
@@ -75,6 +94,9 @@ def surveyed(cursor: Cursor, shard: int, ends: Ends, heard: Mapping[str, Heard])
         "INSERT INTO heard (customer_id, shard, heard) VALUES (?, ?, ?)"
         " ON CONFLICT (customer_id) DO UPDATE SET heard = excluded.heard",
         [(customer, shard, json.encode(known).decode()) for customer, known in heard.items()],
+    )
+    cursor.executemany(
+        "INSERT INTO withheld (shard, number) VALUES (?, ?) ON CONFLICT DO NOTHING", [(shard, number) for number in withheld]
     )
 
 

@@ -294,9 +294,18 @@ class Store:
         return self._tables[shard].max_notification_id() or 0
 
     def outgoing(self, shard: int, after: int, limit: int) -> list[Outgoing]:
-        """Entries of a shard's stream: what each stored event publishes. Accepted facts, which publish nothing, are left out."""
+        """Entries of a shard's stream: what each stored event publishes; nothing, where it is withheld (``restorations``).
+
+        Accepted facts, which publish nothing, are left out.
+        """
         notifications = self._tables[shard].select_notifications(after + 1, limit, topics=PUBLISHED)
-        return [outgoing_of(each.id, each) for each in notifications]
+        withheld = self.withheld(shard, after, notifications[-1].id) if notifications else ()
+        return [Outgoing(each.id, ()) if each.id in withheld else outgoing_of(each.id, each) for each in notifications]
+
+    def withheld(self, shard: int, after: int, until: int) -> Collection[int]:
+        """The numbers of the entries of a shard's stream that are never published: of those after a number, up to one."""
+        with self._read() as cursor:
+            return restorations.withheld(cursor, shard, after, until)
 
     # ------------------------------------------------------------------------------------------ wakes
 

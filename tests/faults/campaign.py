@@ -278,6 +278,7 @@ class Campaign:
                 accepted=gathering.stored_facts(lifecycle, customers),
                 records=records,
                 notifications=gathering.notifications(lifecycle),
+                withheld=gathering.withheld(lifecycle),
                 decisions=list(routing.replay()),
                 letters={name: gathering.buried(self.site.open(name)) for name in SERVICES},
                 answers=answers,

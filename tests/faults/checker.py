@@ -16,7 +16,7 @@ from events.values import parse_instant
 from tests.faults.assignments import check_assignments
 from tests.faults.evidence import Evidence, versions_of
 from tests.faults.inputs import SENT_TO, check_inputs, check_letters, facts_of
-from tests.faults.records import check_consumer, check_moved, check_records, check_ticks
+from tests.faults.records import check_consumer, check_moved, check_records, check_ticks, check_withheld
 from tests.faults.totals import Teams, check_forecast
 from tests.lifecycle.reference_facts import DEFAULT, Table
 from tests.lifecycle.reference_fold import Reference
@@ -74,6 +74,7 @@ def _lifecycle(evidence: Evidence, expected: Mapping[str, Reference], now: int) 
     yield from check_letters(evidence)
     yield from check_records(evidence, expected, now)
     yield from check_consumer(evidence, expected)
+    yield from check_withheld(evidence)
     yield from check_moved(evidence)
     yield from check_ticks(evidence)
 

@@ -80,8 +80,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     ``logs``: all topics, each partition in its order. ``accepted``: every fact that lifecycle stored, as often as it did.
     ``records``: the bodies of ``GET /v1/customers``. ``notifications``: what lifecycle's notification log has
-    to publish. ``decisions``: the desk's log. ``letters``: the dead letters in each service's database. ``lost``: what was
-    in databases in whose place older ones were put on the way.
+    to publish, ``withheld``: what it says that it never publishes. ``decisions``: the desk's log. ``letters``: the dead letters in
+    each service's database. ``lost``: what was in databases in whose place older ones were put on the way.
     """
 
     sent: Sequence[Item]
@@ -90,6 +90,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     accepted: Sequence[Accepted]
     records: Mapping[str, Mapping[str, Any]]
     notifications: Sequence[Message]
+    withheld: Sequence[Message] = ()
     decisions: Sequence[Event] = ()
     letters: Mapping[str, Sequence[Place]] = {}
     answers: Sequence[Answer] = ()

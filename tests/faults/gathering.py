@@ -1,6 +1,7 @@
 """Gathers the evidence: topics and answers while everything runs, what only the databases know when it has stopped."""
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mass.batches import Batches
-from services.lifecycle.store import Store
+from services.lifecycle.store import Store, outgoing_of
 from tests.faults.evidence import LOST_NOTHING, Accepted, Answer, Lost, Place, content_of
 from tests.faults.load import DAY
 
@@ -99,6 +100,17 @@ def notifications(store: Store) -> list[Message]:
             messages += [message for entry in entries for message in entry.messages]
             after = entries[-1].number
     return messages
+
+
+def withheld(store: Store) -> list[Message]:
+    """What is in lifecycle's notification log, and by its own word never published, shard by shard."""
+    stored = [
+        each
+        for shard in range(store.shards)
+        for number in sorted(store.withheld(shard, 0, sys.maxsize))
+        for each in store.database.events(f"shard_{shard:03d}_events").select_notifications(number, 1)
+    ]
+    return [message for each in stored for message in outgoing_of(each.id, each).messages]
 
 
 def held(opened: Callable[[str], Database], services: Iterable[str], shards: int) -> Lost:

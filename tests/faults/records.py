@@ -79,6 +79,19 @@ def check_consumer(evidence: Evidence, expected: Mapping[str, Reference]) -> Ite
             yield f"published: {record.key!r} lies in partition {record.partition}, which is not its home"
 
 
+def check_withheld(evidence: Evidence) -> Iterator[str]:
+    """What is never published lies nowhere, and is of customers of whom a database that is gone has published something else."""
+    lying = {content_of(record) for record in evidence.logs[LIFECYCLE.name]}
+    others = lying.difference(map(content_of, evidence.notifications)) & evidence.lost.notifications
+    overtaken = {key for _, key, _, _ in others}
+    for message in evidence.withheld:
+        name = dict(message.headers)["ce_id"].decode()
+        if content_of(message) in lying:
+            yield f"published: {name} is on {LIFECYCLE.name}, and was to be withheld"
+        if message.key not in overtaken:
+            yield f"published: {name} is withheld, and nothing else was published about {message.key!r}"
+
+
 def check_moved(evidence: Evidence) -> Iterator[str]:
     """``lifecycle.moved.v1``: what strayed and the ticks, all that the notification log has and nothing else.
 

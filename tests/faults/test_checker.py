@@ -90,6 +90,7 @@ def gathered(world: World, folder: Path, sent: list[Any]) -> Evidence:
         accepted=gathering.stored_facts(store, customers),
         records=records,
         notifications=gathering.notifications(store),
+        withheld=gathering.withheld(store),
         decisions=world.routing.log(),
         letters={name: gathering.buried(SQLite(folder / f"{name}.sqlite")) for name in ("lifecycle", "routing", "forecast")},
         answers=[
@@ -163,6 +164,20 @@ def with_a_tick_too_early(evidence: Evidence) -> Evidence:
 
 def without_a_message(evidence: Evidence) -> Evidence:
     return with_log(evidence, LIFECYCLE.name, lambda records: records[:-1])
+
+
+def with_a_message_withheld(evidence: Evidence) -> Evidence:
+    """The last one, without a reason: it lies nowhere, and the log of notifications says that it never shall."""
+    *others, last = evidence.notifications
+    return replace(without_a_message_like(evidence, last), notifications=others, withheld=[last])
+
+
+def with_a_message_withheld_that_lies_there(evidence: Evidence) -> Evidence:
+    return replace(evidence, withheld=[next(m for m in evidence.notifications if m.topic == LIFECYCLE.name)])
+
+
+def without_a_message_like(evidence: Evidence, message: Message) -> Evidence:
+    return with_log(evidence, message.topic, lambda records: [r for r in records if content_of(r) != content_of(message)])
 
 
 def with_two_messages_exchanged(evidence: Evidence) -> Evidence:
@@ -341,6 +356,8 @@ WRONG: list[tuple[Callable[[Evidence], Evidence], str]] = [
     (with_a_fact_that_says_something_else, "inputs: "),
     (with_a_tick_too_early, "ticks: "),
     (without_a_message, "published: "),
+    (with_a_message_withheld, "published: "),
+    (with_a_message_withheld_that_lies_there, "published: "),
     (with_two_messages_exchanged, "published: "),
     (with_a_repeat_that_is_not_the_same, "crm.lifecycle.v1: "),
     (with_a_record_of("status", "Qualified"), "records: "),

@@ -134,6 +134,7 @@ def evidence_of(workers: Workers, sent: list[Item]) -> Evidence:
             accepted=gathering.stored_facts(store, customers),
             records={customer: customer_view(read(store, customer, NOW, POLICY)) for _, customer in customers},
             notifications=gathering.notifications(store),
+            withheld=gathering.withheld(store),
             letters={"lifecycle": gathering.buried(SQLite(workers.path))},
         )
     finally:

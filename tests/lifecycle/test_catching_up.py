@@ -1,11 +1,14 @@
 """An older database beside a newer log: noticed before anything new is numbered, and made good where it is meant."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import OperationalError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
@@ -13,7 +16,9 @@ from msgspec import json
 from events.assignments import LeadAssigned
 from events.bus import PositionLost
 from events.bus.memory import drain
+from events.codec import Fact, decode
 from events.facts import (
+    Data,
     LeadCreated,
     LeadUpdated,
     OpportunityCreated,
@@ -21,19 +26,23 @@ from events.facts import (
     OpportunityWon,
     OrderPlaced,
     OwnerSet,
+    QuoteCreated,
     StatusReverted,
 )
 from events.published import CommandRefused, RecordChanged, StatusChanged
-from events.record import TopicPartition
+from events.record import Message, TopicPartition
 from events.topics import LIFECYCLE, LIFECYCLE_INPUTS
 from events.values import Money, Price
 from services.lifecycle import catching_up, restorations
+from services.lifecycle.domain.known import Known
 from services.lifecycle.domain.record import Accepted, Record
-from services.lifecycle.domain.restated import Heard, restated
+from services.lifecycle.domain.restated import Heard, heard_after, heard_of, restated
+from services.lifecycle.reading import NOW, read
 from services.lifecycle.shards import table_of
 from tests import sqlite_files
+from tests.faults import gathering
 from tests.lifecycle.harness import SHARDS, Lifecycle
-from tests.lifecycle.test_exactly_once import as_consumed, as_folded, check, play, steps
+from tests.lifecycle.test_exactly_once import CUSTOMERS, as_consumed, as_folded, check, play, steps, story
 from tests.postgres import PostgresServer
 
 
@@ -44,13 +53,17 @@ def backup(lifecycle: Lifecycle, folder: Path) -> Path:
     return copy
 
 
-def restore(lifecycle: Lifecycle, copy: Path) -> None:
-    """As after a disaster: the worker is gone, and its database is the copy."""
+def restore(lifecycle: Lifecycle, copy: Path | None, *, records_max: int = 7) -> None:
+    """As after a disaster: the worker is gone, and its database is the copy, or empty. What was on its way never arrives."""
     for store in lifecycle.stores:
         store.close()
     lifecycle.stores.clear()
-    sqlite_files.put_back(copy, lifecycle.path)
-    lifecycle.crash()
+    if copy is None:
+        sqlite_files.remove(lifecycle.path)
+    else:
+        sqlite_files.put_back(copy, lifecycle.path)
+    lifecycle.bus.slow = False
+    lifecycle.crash(records_max=records_max)
 
 
 def declare(lifecycle: Lifecycle, *, without_the_past: bool = False) -> None:
@@ -59,8 +72,30 @@ def declare(lifecycle: Lifecycle, *, without_the_past: bool = False) -> None:
         restorations.declare(cursor, range(SHARDS), without_the_past=without_the_past)
 
 
-def created(lifecycle: Lifecycle, customer: str, minute: int = 0, **more: Any) -> None:
-    lifecycle.publish("crm.lead.created.v1", LeadCreated(customer_id=customer, **more), f"2026-03-01T09:{minute:02d}:00Z")
+def take_in_unheard(lifecycle: Lifecycle) -> None:
+    """Take in what there is, while nothing that is sent reaches the log."""
+    lifecycle.bus.slow = True
+    for _ in range(20):
+        lifecycle.loop.turn()
+
+
+def check_repeats(lifecycle: Lifecycle) -> None:
+    """What is published again is the same, byte for byte."""
+    said: dict[bytes, Any] = {}
+    for record in lifecycle.bus.records(LIFECYCLE.name):
+        name = dict(record.headers)["ce_id"]
+        assert said.setdefault(name, (record.value, record.headers)) == (record.value, record.headers), name
+
+
+def created(lifecycle: Lifecycle, customer: str, minute: int = 0, **more: Any) -> Message:
+    data = LeadCreated(customer_id=customer, **more)
+    return published(lifecycle, "crm.lead.created.v1", data, f"2026-03-01T09:{minute:02d}:00Z")
+
+
+def published(lifecycle: Lifecycle, type_: str, data: Data, at: str) -> Message:
+    message = lifecycle.message(type_, data, at)
+    lifecycle.bus.append(message)
+    return message
 
 
 @pytest.fixture
@@ -226,7 +261,8 @@ def test_an_empty_database_takes_nothing_back_from_consumers_unless_that_is_said
         lifecycle.loop.turn()
     with lifecycle.store.database.read() as cursor:
         assert restorations.of(cursor, range(SHARDS)) == ({}, {})
-        assert not any(restorations.is_empty(cursor, shard) for shard in range(SHARDS))
+        cursor.execute("SELECT count(*) FROM restored_empty")
+        assert tuple(cursor.fetchone()) == (0,)
 
 
 def test_an_empty_database_is_declared_in_vain_also_where_another_shard_has_caught_up(lifecycle: Lifecycle, tmp_path: Path) -> None:
@@ -310,6 +346,47 @@ def test_it_goes_on_where_it_was_when_it_is_killed_while_it_catches_up(lifecycle
     assert [fact.data.effective for fact in lifecycle.published() if isinstance(fact.data, CommandRefused)] == [False]
 
 
+def test_what_was_said_anew_is_not_said_again_where_the_commit_was_not_answered(
+    lifecycle: Lifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes right after it is told as of anybody else."""
+    sent = [created(lifecycle, "acme")]
+    lifecycle.settle()
+    copy = backup(lifecycle, tmp_path)
+    sent.append(
+        published(lifecycle, "crm.lead.updated.v1", LeadUpdated(customer_id="acme", company="Acme"), "2026-03-01T10:00:00Z")
+    )
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    ledger, said = lifecycle.store.ledger, list[str]()
+    begin = ledger._begin
+
+    def saying(record: Record, heard: Heard) -> Accepted:
+        said.append("anew")
+        return restated(record, heard)
+
+    @contextmanager
+    def begins() -> Iterator[Any]:
+        with begin() as cursor:
+            yield cursor
+        if said == ["anew"]:
+            said.append("not answered")
+            more = LeadUpdated(customer_id="acme", company="Acme GmbH")
+            sent.append(published(lifecycle, "crm.lead.updated.v1", more, "2026-03-01T11:00:00Z"))
+            raise OperationalError("it went away")
+
+    monkeypatch.setattr(catching_up, "restated", saying)
+    monkeypatch.setattr(ledger, "_begin", begins)
+    for _ in range(100):
+        lifecycle.loop.turn()
+    assert said == ["anew", "not answered"]
+    check(lifecycle, sent)
+    told = [(fact.id, fact.data) for fact in lifecycle.published() if isinstance(fact.data, StatusChanged | RecordChanged)]
+    assert [type(data) for _, data in told] == [StatusChanged, RecordChanged, StatusChanged, RecordChanged]
+    assert told[-1][1].profile.company == "Acme GmbH"
+
+
 def test_a_record_that_cannot_be_said_anew_is_told_and_the_others_are(
     lifecycle: Lifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -364,6 +441,120 @@ def test_a_backup_of_a_database_that_is_catching_up_can_be_restored_too(lifecycl
         assert [state.name for state in statuses] == ["New"]
 
 
+def ordered(lifecycle: Lifecycle) -> Message:
+    """One that comes alone becomes a customer in one step."""
+    order = OrderPlaced(customer_id="acme", order_id="O-1", amount=Money(amount=Decimal(700), currency="EUR"))
+    return published(lifecycle, "crm.order.placed.v1", order, "2026-03-01T09:30:00Z")
+
+
+def quoted(lifecycle: Lifecycle) -> Message:
+    """An earlier one: who takes in both at once tells of the prospect first, under the same numbers."""
+    quote = QuoteCreated(customer_id="acme", quote_id="Q-1", amount=Price(amount=Decimal(5), currency="EUR"))
+    return published(lifecycle, "crm.quote.created.v1", quote, "2026-03-01T09:10:00Z")
+
+
+def withheld(lifecycle: Lifecycle) -> list[bytes]:
+    """What is stored and never published."""
+    return [dict(message.headers)["ce_id"] for message in gathering.withheld(lifecycle.store)]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_copy_does_not_send_what_another_database_has_published_otherwise(
+    lifecycle: Lifecycle, tmp_path: Path, caplog: pytest.LogCaptureFixture, killed: bool
+) -> None:
+    """Not either where it is killed after it has looked, and before it says the record anew."""
+    sent = [ordered(lifecycle), created(lifecycle, "calm")]
+    take_in_unheard(lifecycle)
+    copy = backup(lifecycle, tmp_path)
+    restore(lifecycle, None)
+    declare(lifecycle)
+    sent.append(quoted(lifecycle))
+    lifecycle.settle()
+    assert [fact.data.version for fact in lifecycle.published() if fact.customer_id == "acme"] == [2, 3, 5, 6]
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    if killed:
+        lifecycle.bus.slow = True
+        lifecycle.worker.claim([TopicPartition("crm.order.v1", shard) for shard in range(SHARDS)])
+        restore(lifecycle, backup(lifecycle, tmp_path))
+    lifecycle.settle()
+    check_repeats(lifecycle)
+    check(lifecycle, sent)
+    assert withheld(lifecycle) == [b"acme/0000000002", b"acme/0000000003"]
+    assert "2 messages of 1 of them are not sent" in caplog.text
+    lifecycle.crash()
+    lifecycle.settle()
+    check_repeats(lifecycle)
+
+
+def test_a_copy_made_while_kafka_was_away_does_not_send_what_an_older_one_has_published_otherwise(
+    lifecycle: Lifecycle, tmp_path: Path
+) -> None:
+    sent = [created(lifecycle, "acme")]
+    lifecycle.settle()
+    older = backup(lifecycle, tmp_path).rename(tmp_path / "older.sqlite")
+    sent.append(ordered(lifecycle))
+    take_in_unheard(lifecycle)
+    newer = backup(lifecycle, tmp_path)
+    restore(lifecycle, older)
+    declare(lifecycle)
+    sent.append(quoted(lifecycle))
+    lifecycle.settle()
+    restore(lifecycle, newer)
+    declare(lifecycle)
+    lifecycle.settle()
+    check_repeats(lifecycle)
+    check(lifecycle, sent)
+    assert withheld(lifecycle) == [b"acme/0000000004", b"acme/0000000005"]
+
+
+def test_a_history_that_nobody_has_heard_is_revised_with_the_one_that_was(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    """Of two contents of the lead the later one is the fact, and comes when the earlier one was taken in and not published."""
+
+    def lead(company: str, minute: int) -> Message:
+        at = f"2026-03-01T09:{minute}:00Z"
+        return lifecycle.message("crm.lead.created.v1", LeadCreated(customer_id="acme", company=company), at, id="lead")
+
+    def digest(message: Message) -> bytes:
+        fact = decode(message)
+        assert isinstance(fact, Fact)
+        return Known.of(fact, ("", 0, 0)).digest
+
+    early = lead("early", 10)
+    late = next(each for number in range(1000) if digest(each := lead(f"late {number}", 40)) < digest(early))
+    log = lifecycle.bus.log(lifecycle.bus.append(early).place)
+    ordered(lifecycle)
+    take_in_unheard(lifecycle)
+    copy = backup(lifecycle, tmp_path)
+    log.truncate(log.end)
+    restore(lifecycle, None)
+    declare(lifecycle)
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    lifecycle.bus.append(late)
+    lifecycle.settle()
+    reading = read(lifecycle.store, "acme", NOW, lifecycle.policy)
+    assert tuple(held for held, _ in reading.statuses) == tuple(reading.record.fold.statuses)
+    assert as_consumed(lifecycle, "acme") == as_folded(reading.record.fold)
+    assert len(reading.accepted) == 3, "the order, and both contents of the lead"
+
+
+def test_what_was_on_its_way_and_arrived_is_no_other_way(lifecycle: Lifecycle, tmp_path: Path) -> None:
+    sent = [created(lifecycle, "acme")]
+    take_in_unheard(lifecycle)
+    copy = backup(lifecycle, tmp_path)
+    lifecycle.bus.slow = False
+    data = LeadUpdated(customer_id="acme", company="Acme GmbH")
+    sent.append(published(lifecycle, "crm.lead.updated.v1", data, "2026-03-01T10:00:00Z"))
+    lifecycle.settle()
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    check(lifecycle, sent)
+    check_repeats(lifecycle)
+    assert withheld(lifecycle) == []
+
+
 def test_what_is_sure_is_noted_as_it_goes(lifecycle: Lifecycle) -> None:
     for number in range(catching_up.ENTRIES_UNSURE_MAX // 2 + 50):  # two entries each
         created(lifecycle, f"c{number}")
@@ -396,6 +587,55 @@ def test_records_and_consumers_are_right_wherever_the_backup_was_made(before: li
         lifecycle = Lifecycle(Path(folder) / "lifecycle.sqlite", seed=seed)
         try:
             restored_in_between(lifecycle, before, after, Path(folder))
+        finally:
+            for store in lifecycle.stores:
+                store.close()
+
+
+few = st.lists(
+    st.one_of(
+        st.tuples(st.just("fact"), st.sampled_from(CUSTOMERS[:2]).flatmap(story), st.integers(0, 40), st.just(False)),
+        st.tuples(st.just("turn"), st.just(1)),
+    ),
+    max_size=8,
+)
+
+
+def restored_twice(lifecycle: Lifecycle, scripts: Sequence[list[Any]], folder: Path, *, older: bool, killed: int) -> None:
+    """A database takes in more than is heard of it; it is copied, another one goes on, and then the copy is put back."""
+    before, unheard, meanwhile, after = scripts
+    sent = play(lifecycle, before)
+    first = backup(lifecycle, folder).rename(folder / "older.sqlite") if older else None
+    lifecycle.bus.slow = True
+    sent += play(lifecycle, unheard, turns=5)
+    copy = backup(lifecycle, folder)
+    restore(lifecycle, first, records_max=2)
+    declare(lifecycle)
+    sent += play(lifecycle, meanwhile)
+    restore(lifecycle, copy)
+    declare(lifecycle)
+    for _ in range(killed):
+        lifecycle.loop.turn()
+        lifecycle.crash()
+    sent += play(lifecycle, after)
+    check(lifecycle, sent)
+    check_repeats(lifecycle)
+    for customer in {fact.customer_id for fact in lifecycle.published()}:
+        record = lifecycle.store.load(lifecycle.store.home(customer), [customer], lifecycle.policy)[customer]
+        known = heard_after(Record(customer), [fact.data for fact in lifecycle.published() if fact.customer_id == customer])
+        wanted = heard_of(record)
+        assert (known.owner, known.profile, set(known.refused)) == (wanted.owner, wanted.profile, set(wanted.refused))
+
+
+@settings(max_examples=60)
+@given(scripts=st.tuples(few, few, few, few), older=st.booleans(), killed=st.integers(0, 2), seed=st.integers(0, 1000))
+def test_records_and_consumers_are_right_whatever_was_put_back_in_between(
+    scripts: Sequence[list[Any]], older: bool, killed: int, seed: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        lifecycle = Lifecycle(Path(folder) / "lifecycle.sqlite", seed=seed)
+        try:
+            restored_twice(lifecycle, scripts, Path(folder), older=older, killed=killed)
         finally:
             for store in lifecycle.stores:
                 store.close()

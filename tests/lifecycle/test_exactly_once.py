@@ -86,10 +86,11 @@ steps = st.lists(
 )
 
 
-def play(lifecycle: Lifecycle, script: list[Any]) -> list[Message]:
+def play(lifecycle: Lifecycle, script: list[Any], *, turns: int | None = None) -> list[Message]:
     """Publish, turn, crash and break as the script says; answers with the facts that were published, repeats left out.
 
-    A table is a version of the status table, which a worker knows once it looks; mostly it comes late.
+    A table is a version of the status table, which a worker knows once it looks; mostly it comes late. ``turns``: so many at the
+    end, and not until all has come to rest.
     """
     sent: list[Message] = []
     tables = 0
@@ -114,7 +115,10 @@ def play(lifecycle: Lifecycle, script: list[Any]) -> list[Message]:
             case ("fault", fault):
                 faults = iter([fault])
                 lifecycle.bus.fault = lambda _, faults=faults: next(faults, None)
-    lifecycle.settle()
+    if turns is None:
+        lifecycle.settle()
+    for _ in range(turns or 0):
+        lifecycle.loop.turn()
     return sent
 
 

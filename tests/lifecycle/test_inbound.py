@@ -26,8 +26,10 @@ from events.published import DealsChanged, RecordChanged, StatusChanged
 from events.record import Message
 from events.topics import LEAD, MOVED, VALUE_BYTES_MAX
 from events.values import Money, Price, parse_instant
+from services.lifecycle import restorations
 from services.lifecycle.batch import Batch
 from services.lifecycle.domain.limits import DOCUMENTS_MAX
+from tests.faults import gathering
 
 DAY_1, DAY_2, DAY_3 = "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"
 Eur = Callable[[str], Price]
@@ -292,6 +294,27 @@ def test_what_is_too_much_for_a_record_is_a_dead_letter_and_the_rest_goes_on(lif
     assert lifecycle.counted("crm.order.v1", "LimitExceeded") == 2
     record = lifecycle.store.load(murmur2(b"acme", 4), ["acme"], lifecycle.policy)["acme"]
     assert set(record.fold.images) == {"opportunity:none", "opportunity:another"}
+
+
+def test_what_is_withheld_is_passed_over_and_stays_where_it_is(lifecycle: Any) -> None:
+    worker, store, shard = lifecycle.worker, lifecycle.store, lifecycle.store.home("acme")
+    lifecycle.loop.turn()
+    for day in (DAY_1, DAY_2, DAY_3):
+        data = LeadCreated(customer_id="acme", company=day)
+        worker.process([lifecycle.publish("crm.lead.created.v1", data, day)])
+    _, second, *_, last = store.outgoing(shard, 0, 500)
+    with store.database.begin() as cursor:
+        restorations.surveyed(cursor, shard, {}, {}, [second.number])
+        restorations.surveyed(cursor, shard, {}, {}, [second.number])  # and said again
+    assert store.withheld(shard, 0, last.number) == {second.number}
+    assert store.withheld(shard, second.number, last.number) == set()
+    entries = worker.outgoing(f"lifecycle[{shard}]", 0, 500)
+    assert [entry.number for entry in entries if not entry.messages] == [second.number], "numbered, so that it is acknowledged"
+    lifecycle.settle()
+    published = lifecycle.published()
+    assert len(published) == len(entries) - 1
+    assert gathering.withheld(store) == list(second.messages)
+    assert worker.pending() == 0
 
 
 @pytest.mark.parametrize("transactions", [1, 2], ids=["asked after each transaction", "asked after two"])

@@ -109,6 +109,7 @@ def gather(world: World) -> Evidence:
             accepted=gathering.stored_facts(lifecycle, customers),
             records={name: customer_view(read(lifecycle, name, NOW, tables.policy)) for _, name in customers},
             notifications=gathering.notifications(lifecycle),
+            withheld=gathering.withheld(lifecycle),
             decisions=list(routing.replay()),
             letters={service: site.rows(service, LETTERS) for service in SERVICES},
             answers=_answers(world),

@@ -123,6 +123,11 @@ def more(heard: Heard, message: Published) -> Heard:
     return heard
 
 
+def revising(heard: Heard, record: Record) -> Heard:
+    """The same for a record that has noted a history of its own, which nobody has heard: it is revised together with theirs."""
+    return replace(heard, since=_earlier(heard.since, record.fold.statuses[0].at)) if record.fold.statuses else heard
+
+
 def _whole(heard: Heard, status: Status, message: StatusChanged | RecordChanged) -> Heard:
     return replace(
         heard,
