@@ -24,7 +24,7 @@ from events.published import (
 )
 from events.topics import LIFECYCLE, MOVED
 from events.values import Money, parse_instant
-from tests.faults.evidence import Evidence, content_of, place_of
+from tests.faults.evidence import Evidence, content_of, original_of, place_of
 from tests.faults.inputs import facts_of, first_occurrences
 from tests.lifecycle.reference_fold import Held, Reference
 from tests.lifecycle.reference_handoffs import handoffs_of
@@ -97,7 +97,7 @@ def check_moved(evidence: Evidence) -> Iterator[str]:
 
     A customer's come from several shards, each with an order of its own: so what is asked is only that they are there.
     """
-    moved = {content_of(record) for record in evidence.logs[MOVED.name]}
+    moved = {original_of(record) for record in evidence.logs[MOVED.name]}  # what was replayed counts as what it was
     noted = {content_of(message) for message in evidence.notifications if message.topic == MOVED.name}
     for content in sorted((noted - moved) | (moved - noted).difference(evidence.lost.notifications), key=repr):
         place = "not on" if content in noted else "on"

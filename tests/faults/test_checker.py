@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from events.bus.database.sqlite import SQLite
+from events.bus.letters.tables import REPLAY
 from events.bus.memory import drain
 from events.facts import Contact
 from events.published import RecordChanged, Status, StatusChanged
@@ -404,3 +405,15 @@ def test_what_a_copy_has_that_was_put_back_is_not_lost(evidence: Evidence) -> No
     before = Lost(letters={"forecast": {place}}, batches={"b1"})
     assert before.and_also(held.without(copy)).batches == {"b1", "b2"}
     assert before.and_also(LOST_NOTHING) == before
+
+
+@pytest.mark.parametrize(("value", "right"), [(None, True), (b"{}", False)])
+def test_a_replay_of_what_strayed_is_what_strayed(evidence: Evidence, value: bytes | None, right: bool) -> None:
+    """A letter can be about a record on this topic, and goes there when it is replayed."""
+
+    def replayed(records: list[Record]) -> list[Record]:
+        stray = next(record for record in records if ("ce_type", TICK_TYPE.encode()) not in record.headers)
+        headers = (*stray.headers, (REPLAY, b"lifecycle/1/1"))
+        return [*records, replace(stray, offset=10**6, headers=headers, value=value or stray.value)]
+
+    assert (findings(with_log(evidence, MOVED.name, replayed), BEGIN) == []) is right
