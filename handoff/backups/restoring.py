@@ -20,9 +20,9 @@ from handoff.errors import CommandError
 from handoff.settings import ServiceName
 from handoff.stack.folder import give, owned
 from services.lifecycle import restorations
+from services.lifecycle.shards import counted
 
 SUFFIXES: Final = ("-wal", "-shm", "")
-_SHARD: Final = "shard_"
 
 
 def restore(
@@ -112,7 +112,7 @@ def _check(file: Path, service: ServiceName, copy: Copy, shards: int) -> None:
         raise CommandError(f"{file} is damaged ({error}): use another backup") from error
     if file.name != file_of(Path(), service).name or found.rows != copy.rows:
         raise CommandError(f"{file} is not {service}'s: the backup is not what its manifest says")
-    there = sum(name.startswith(_SHARD) for name in copy.rows)
+    there = counted(copy.rows)
     if service == "lifecycle" and there != shards:
         raise CommandError(f"{file} has {there} shards, and HANDOFF_PARTITIONS is {shards}: set it to what it was")
 

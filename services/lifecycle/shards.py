@@ -1,7 +1,7 @@
 """How the tables of events are called, one for each shard, and what can be told by that."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from events.bus.cursor import Cursor
@@ -14,7 +14,7 @@ def table_of(shard: int) -> str:
     return f"shard_{shard:03d}_events"
 
 
-def counted(tables: Collection[str]) -> int:
+def counted(tables: Iterable[str]) -> int:
     """How many shards a database with these tables has."""
     return sum(_TABLE.fullmatch(name) is not None for name in tables)
 

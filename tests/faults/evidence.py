@@ -19,6 +19,8 @@ from tests.faults.load import Item
 
 Place = tuple[str, int, int]
 """A record's topic, partition and offset."""
+Identity = tuple[str, str, str]
+"""A fact's customer, source and id."""
 Content = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 """What tells a message from others, wherever it lies."""
 
@@ -39,6 +41,11 @@ class Accepted(NamedTuple):
     source: str
     id: str
     content: bytes
+
+    @property
+    def identity(self) -> Identity:
+        """What it is known by."""
+        return self.customer, self.source, self.id
 
 
 class Lost(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from events.topics import TOPICS
 from events.values import NANOSECONDS, format_instant
 from services.lifecycle.domain.events import FactAccepted
 from services.lifecycle.mass.batches import Batches
+from services.lifecycle.shards import table_of
 from services.lifecycle.store import Store, outgoing_of
 from tests.faults.evidence import LOST_NOTHING, Accepted, Answer, Lost, Place, content_of
 from tests.faults.load import DAY
@@ -108,7 +109,7 @@ def withheld(store: Store) -> list[Message]:
         each
         for shard in range(store.shards)
         for number in sorted(store.withheld(shard, 0, sys.maxsize))
-        for each in store.database.events(f"shard_{shard:03d}_events").select_notifications(number, 1)
+        for each in store.database.events(table_of(shard)).select_notifications(number, 1)
     ]
     return [message for each in stored for message in outgoing_of(each.id, each).messages]
 
@@ -141,7 +142,7 @@ def customers_of(store: Store) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     with store.database.read() as cursor:
         for shard in range(store.shards):
-            cursor.execute(f"SELECT DISTINCT originator_id FROM shard_{shard:03d}_events WHERE topic = 'fact' ORDER BY 1")
+            cursor.execute(f"SELECT DISTINCT originator_id FROM {table_of(shard)} WHERE topic = 'fact' ORDER BY 1")
             found += [(shard, customer) for (customer,) in cursor.fetchall()]
     return found
 

@@ -10,11 +10,10 @@ from events.bus.letters.tables import REPLAY
 from events.codec import Fact, content, decode
 from events.record import Record
 from events.topics import ASSIGNMENT, LIFECYCLE_INPUTS, MOVED, TICK_TYPE
-from tests.faults.evidence import Evidence, Place, content_of, original_of, place_of
+from tests.faults.evidence import Evidence, Identity, Place, content_of, original_of, place_of
 from tests.lifecycle.reference_facts import in_order
 
 SENT_TO = [topic.name for topic in LIFECYCLE_INPUTS if topic not in (MOVED, ASSIGNMENT)]
-Identity = tuple[str, str, str]
 
 
 def facts_of(evidence: Evidence) -> dict[str, list[Fact]]:
@@ -49,10 +48,10 @@ def check_inputs(evidence: Evidence) -> Iterator[str]:
     given: dict[Identity, set[bytes]] = defaultdict(set)
     for fact in (fact for facts in facts_of(evidence).values() for fact in facts):
         given[fact.customer_id, fact.source, fact.id].add(content(fact))
-    for identity in sorted(given.keys() - {accepted[:3] for accepted in evidence.accepted}):
+    for identity in sorted(given.keys() - {accepted.identity for accepted in evidence.accepted}):
         yield f"inputs: {identity} was lost"
     for accepted, times in sorted(Counter(evidence.accepted).items()):
-        identity = accepted[:3]
+        identity = accepted.identity
         if accepted.content not in given.get(identity, ()):
             yield f"inputs: {identity} was taken in, and nobody sent it"
         if times > 1:

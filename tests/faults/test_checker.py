@@ -140,8 +140,8 @@ def with_a_fact_twice(evidence: Evidence) -> Evidence:
 
 def with_a_contested_fact_twice(evidence: Evidence) -> Evidence:
     """The content that came first, the one that took its place, and the first one again."""
-    times = Counter(accepted[:3] for accepted in evidence.accepted)
-    again = next(accepted for accepted in evidence.accepted if times[accepted[:3]] == 2)
+    times = Counter(accepted.identity for accepted in evidence.accepted)
+    again = next(accepted for accepted in evidence.accepted if times[accepted.identity] == 2)
     return replace(evidence, accepted=[*evidence.accepted, again])
 
 

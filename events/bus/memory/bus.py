@@ -191,7 +191,7 @@ class MemoryReader:
         self._bus.answer()
         log = self._bus.log(place)
         starts({place: offset}, {place: log.begin}, {place: log.end})
-        return log.read(max(offset, log.begin), records)
+        return log.read(offset, records)
 
     def close(self) -> None:
         return
